@@ -1,0 +1,6 @@
+namespace Continuum
+
+open TorchSharp
+
+/// A libtorch tensor.
+type Tensor = torch.Tensor
