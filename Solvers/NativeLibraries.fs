@@ -276,10 +276,32 @@ module NativeLibraries =
             // Somebody else resolves for TorchSharp; the dynamic loader still finds the loaded shim by its soname.
             ()
 
+    /// Runs `action`, in which TorchSharp loads `library` by name, so that it gets the one that is loaded already.
+    let private keeping library action =
+        let file = fileName library
+
+        match firstMapped file, LoaderAlias.probedPath (folderOf torchSharp) file with
+        | loaded, Some own when loaded <> "" && loaded <> own ->
+            if (LoaderAlias.during loaded own action).IsNone then
+                raise (
+                    LibtorchException(
+                        $"{loaded} is loaded, but TorchSharp would also load {own}, and two libtorch in one process end it. Build the \
+                          application without its own libtorch (dotnet build -p:TorchBackend=none), remove the libtorch files from \
+                          {Path.GetDirectoryName own}, or unset {Variable}."
+                    )
+                )
+        | _ -> action ()
+
+    let private startTorchSharp () =
+        torch.TryInitializeDeviceType DeviceType.CPU |> ignore
+
+        if firstMapped "libtorch_cuda.so" <> "" then
+            torch.TryInitializeDeviceType DeviceType.CUDA |> ignore
+
     /// Runs TorchSharp's type initialiser, which repeats the loading by name and keeps its failure for ever.
     let private initialise () =
         try
-            torch.TryInitializeDeviceType DeviceType.CPU |> ignore
+            keeping "torch_cpu" (fun () -> keeping "torch_cuda" startTorchSharp)
         with
         | :? TypeInitializationException
         | :? DllNotFoundException
