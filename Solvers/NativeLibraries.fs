@@ -61,20 +61,20 @@ module NativeLibraries =
         [|
             Environment.GetEnvironmentVariable "NUGET_PACKAGES"
             // packages/torchsharp/<version>/lib/<framework>: where a script's #r "nuget: ..." loads TorchSharp from.
-            match folderOf torchSharp with
-            | "" -> ()
-            | folder -> Path.GetFullPath(Path.Combine(folder, "..", "..", "..", ".."))
+            match Path.GetFullPath(Path.Combine(folderOf torchSharp, "..", "..", "..")) with
+            | folder when Path.GetFileName folder = "torchsharp" -> Path.GetDirectoryName folder
+            | _ -> ()
             if home <> "" then
                 Path.Combine(home, ".nuget", "packages")
         |]
         |> Array.filter (String.IsNullOrEmpty >> not)
 
-    let private besideUs () = [|
-        for folder in [| AppContext.BaseDirectory; folderOf torchSharp; folderOf (Assembly.GetExecutingAssembly()) |] do
-            if folder <> "" then
-                Path.GetFullPath folder
-                Path.GetFullPath(Path.Combine(folder, "runtimes", rid, "native"))
-    |]
+    let private besideUs () =
+        [| AppContext.BaseDirectory; folderOf torchSharp; folderOf (Assembly.GetExecutingAssembly()) |]
+        |> Array.filter ((<>) "")
+        |> Array.map (Path.GetFullPath >> Path.TrimEndingDirectorySeparator)
+        |> Array.distinct
+        |> Array.collect (fun folder -> [| folder; Path.Combine(folder, "runtimes", rid, "native") |])
 
     let private inPackages name version =
         packageRoots ()
