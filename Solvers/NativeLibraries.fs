@@ -8,6 +8,7 @@ open System.Runtime.InteropServices
 open System.Security.Cryptography
 open System.Threading
 open TorchSharp
+open Continuum.NativeFolders
 
 /// Finds libtorch and loads it, with TorchSharp's shim, before TorchSharp looks for them.
 ///
@@ -20,71 +21,6 @@ module NativeLibraries =
     /// The environment variable that names a folder with another libtorch.
     [<Literal>]
     let Variable = "CONTINUUM_LIBTORCH"
-
-    let private isLinux = OperatingSystem.IsLinux()
-
-    let private rid =
-        let system =
-            if OperatingSystem.IsWindows() then "win"
-            elif OperatingSystem.IsMacOS() then "osx"
-            else "linux"
-
-        $"{system}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}"
-
-    let private fileName library =
-        if OperatingSystem.IsWindows() then $"{library}.dll"
-        elif OperatingSystem.IsMacOS() then $"lib{library}.dylib"
-        else $"lib{library}.so"
-
-    let private cpuFile = fileName "torch_cpu"
-    let private shimFile = fileName "LibTorchSharp"
-
-    let private torchSharp = typeof<torch>.Assembly
-
-    let private versionOf (assembly: Assembly) =
-        match assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>() with
-        | null -> assembly.GetName().Version.ToString()
-        | attribute -> attribute.InformationalVersion.Split('+')[0]
-
-    /// Read from metadata: running TorchSharp's type initialiser is what we are preparing for.
-    let private libtorchVersion =
-        match typeof<torch>.GetField("libtorchPackageVersion", BindingFlags.Static ||| BindingFlags.NonPublic) with
-        | null -> "2.10.0"
-        | field -> String.Join('.', (string (field.GetRawConstantValue())).Split('.')[..2])
-
-    let private folderOf (assembly: Assembly) =
-        if assembly.Location = "" then "" else Path.GetDirectoryName assembly.Location
-
-    let private packageRoots () =
-        let home = Environment.GetFolderPath Environment.SpecialFolder.UserProfile
-
-        [|
-            Environment.GetEnvironmentVariable "NUGET_PACKAGES"
-            // packages/torchsharp/<version>/lib/<framework>: where a script's #r "nuget: ..." loads TorchSharp from.
-            match Path.GetFullPath(Path.Combine(folderOf torchSharp, "..", "..", "..")) with
-            | folder when Path.GetFileName folder = "torchsharp" -> Path.GetDirectoryName folder
-            | _ -> ()
-            if home <> "" then
-                Path.Combine(home, ".nuget", "packages")
-        |]
-        |> Array.filter (String.IsNullOrEmpty >> not)
-
-    let private besideUs () =
-        [| AppContext.BaseDirectory; folderOf torchSharp; folderOf (Assembly.GetExecutingAssembly()) |]
-        |> Array.filter ((<>) "")
-        |> Array.map (Path.GetFullPath >> Path.TrimEndingDirectorySeparator)
-        |> Array.distinct
-        |> Array.collect (fun folder -> [| folder; Path.Combine(folder, "runtimes", rid, "native") |])
-
-    let private inPackages name version =
-        packageRoots ()
-        |> Array.map (fun root -> Path.Combine(root, name, version, "runtimes", rid, "native"))
-
-    let private libtorchFolders () =
-        Array.append (besideUs ()) (inPackages $"libtorch-cpu-{rid}" libtorchVersion) |> Array.distinct
-
-    let private shimFolders () =
-        Array.append (besideUs ()) (inPackages "torchsharp" (versionOf torchSharp)) |> Array.distinct
 
     /// The files mapped into this process whose names start with `name`; empty outside Linux.
     let private mapped (name: string) =
