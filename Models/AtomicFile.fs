@@ -87,6 +87,11 @@ type AtomicFile =
     static member WriteAllBytes(path: string, bytes: byte[]) : unit =
         AtomicFile.Write(path, fun stream -> stream.Write(bytes, 0, bytes.Length))
 
+    /// <summary>Opens an existing file for sequential reading; the counterpart for readers outside the core.</summary>
+    /// <exception cref="T:System.IO.FileNotFoundException">There is no such file; the message names the path.</exception>
+    /// <exception cref="T:System.IO.IOException">The path is a folder.</exception>
+    static member OpenRead(path: string) : Stream = FileFormat.openRead path
+
     static member private Replace(path: string, write: Action<Stream>) =
         let explained folder step =
             try
