@@ -46,8 +46,8 @@ public sealed class TimeSeries
     /// <summary>The number of rows.</summary>
     public int Count => _times.Length;
 
-    /// <summary>A copy of the values, of shape (<see cref="Count"/>, columns).</summary>
-    public double[,] ToArray() => (double[,])_values.Clone();
+    /// <summary>The values, of shape (<see cref="Count"/>, columns): the series' own array, to be read only.</summary>
+    public double[,] Values => _values;
 
     /// <summary>The value at a row and a column, both counted from 0.</summary>
     public double this[int row, int column] => _values[row, column];

@@ -191,6 +191,20 @@ module private NpyFormat =
             stream.Write(header, 0, header.Length)
             stream.Write(array.Data, 0, array.Data.Length)
 
+/// The checksum of zip entries (ISO 3309): .NET stores it when writing but does not compare it when reading.
+module private Crc32 =
+    let private table =
+        let step value _ = if value &&& 1u = 1u then 0xEDB88320u ^^^ (value >>> 1) else value >>> 1
+        Array.init 256 (fun i -> Seq.fold step (uint32 i) (seq { 1..8 }))
+
+    let compute (bytes: byte[]) =
+        let mutable value = UInt32.MaxValue
+
+        for b in bytes do
+            value <- table[int ((value ^^^ uint32 b) &&& 0xFFu)] ^^^ (value >>> 8)
+
+        ~~~value
+
 /// <summary>
 /// Reads and writes numpy's .npy files: versions 1 to 3, either byte order, C or Fortran order; element types
 /// f8 f4 f2 i8 i4 i2 i1 u1 b1. Pickled objects and structured types are refused, never evaluated.
@@ -227,8 +241,17 @@ type Npz =
         if not (entry.FullName.EndsWith(".npy", StringComparison.Ordinal)) then
             FileFormat.invalid file "the entry is not a .npy array" "give an archive saved by numpy.savez"
 
+        if entry.Length > int64 Array.MaxLength then
+            FileFormat.invalid file "the entry is larger than 2 GB" "split the array into parts before saving"
+
         use stream = entry.Open()
-        NpyFormat.read file (entry.FullName.Substring(0, entry.FullName.Length - 4)) stream entry.Length
+        let bytes = FileFormat.readExactly file "the entry" stream (int entry.Length)
+
+        if Crc32.compute bytes <> entry.Crc32 then
+            FileFormat.invalid file "the entry does not match its checksum" "it is damaged: copy or download it again"
+
+        use content = new MemoryStream(bytes)
+        NpyFormat.read file (entry.FullName.Substring(0, entry.FullName.Length - 4)) content content.Length
 
     /// <summary>Reads all arrays in the order of the archive.</summary>
     /// <exception cref="T:System.IO.InvalidDataException">The archive or an entry is damaged or not an array; the message names the entry.</exception>
