@@ -65,7 +65,7 @@ module ArrayOde =
 
         checkLength "rtol" options.Tolerance.RtolPer
         checkLength "atol" options.Tolerance.AtolPer
-        solveIn (Reals options.Tolerance) method options field t0 t1 y0
+        solveIn (RealSpace options.Tolerance) method options field t0 t1 y0
 
     /// Solves y' = f(t, y) from y(t0) = y0 to t1 (t1 < t0 integrates backward). y0 is not changed.
     /// ArgumentException where options contradict the span; everything that goes wrong while solving is in the result's Status.

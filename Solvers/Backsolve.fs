@@ -8,7 +8,7 @@ open TorchSharp
 
 /// [y; a; parameters' part] with the parameters' part left out of error control.
 [<Struct>]
-type internal SeminormSpace(inner: ArraySpace<Tensor, Tensors>, leaves: int) =
+type internal SeminormSpace(inner: ArraySpace<Tensor, TensorSpace>, leaves: int) =
     member private _.Head(y: Tensor[]) = if y.Length <= leaves then y else Array.sub y 0 leaves
 
     interface INormedSpace<Tensor[]> with
@@ -77,11 +77,11 @@ module internal Backsolve =
 
         let forward () : struct (Tensor * Tensor[]) =
             use _ = torch.NewDisposeScope()
-            let space = Tensors(solveOptions.Tolerance, false)
+            let space = TensorSpace(solveOptions.Tolerance, false)
             let normed = space :> INormedSpace<Tensor>
 
             let stepper =
-                new RungeKuttaStepper<Tensor, Tensors, ScalarClockField>(tableau, space, ScalarClockField field, y0)
+                new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
 
             raw <-
                 Integrate.run
@@ -105,8 +105,9 @@ module internal Backsolve =
             let final = raw.FinalState.clone ()
             struct (flat.MoveToOuterDisposeScope(), Array.append [| y0; final.MoveToOuterDisposeScope() |] field.Parameters)
 
-        let backward (saved: Tensor[]) (gradient: Tensor) : Tensor[] =
+        let backward (context: VjpContext) (gradient: Tensor) : Tensor[] =
             use _ = torch.NewDisposeScope()
+            let saved = context.Saved
             let initial = saved[0]
             let final = saved[1]
             let tEnd = raw.FinalTime
@@ -154,7 +155,7 @@ module internal Backsolve =
                         Atol = (if Double.IsNaN options.Atol then solveOptions.Tolerance.Atol else options.Atol)
                 }
 
-                let leaves = ArraySpace<Tensor, Tensors>(Tensors({ tolerance with RtolPer = ValueNone; AtolPer = ValueNone }, false), Rms)
+                let leaves = ArraySpace<Tensor, TensorSpace>(TensorSpace({ tolerance with RtolPer = ValueNone; AtolPer = ValueNone }, false), Rms)
                 let space = SeminormSpace(leaves, (if options.Seminorm then 2 else 3))
                 let normed = space :> INormedSpace<Tensor[]>
 
@@ -205,7 +206,7 @@ module internal Backsolve =
                     )
 
                 let result = swept.FinalState
-                let drift = (Tensors(tolerance, false) :> INormedSpace<Tensor>).ScaledDistance(result[0], initial, initial)
+                let drift = (TensorSpace(tolerance, false) :> INormedSpace<Tensor>).ScaledDistance(result[0], initial, initial)
 
                 if not (drift <= 100.0) then
                     warn

@@ -69,7 +69,7 @@ type internal Tape(options: DiscreteOptions) =
 module internal StepHeuristics =
     /// |h| times the norm of the error estimate, and the stiffness ratio (null without estimate or stages for it).
     let ofStep
-        (kernel: RungeKuttaKernel<Tensor, float, Tensors, ScalarClockField>)
+        (kernel: RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>)
         (h: float)
         (y: Tensor)
         (y1: Tensor)
@@ -78,7 +78,7 @@ module internal StepHeuristics =
         let tableau = kernel.Tableau
 
         let error =
-            match tableau.Error with
+            match tableau.Raw.Error with
             | NoEstimate -> null
             | Embedded w
             | Dop853Pair(w, _) ->
@@ -118,7 +118,7 @@ type internal DiscreteSweep
         cotangent: OutputPiece -> Tensor,
         accumulator: GradientAccumulator
     ) =
-    let space = Tensors(Tolerance.create 1e-6 1e-6, true)
+    let space = TensorSpace(Tolerance.create 1e-6 1e-6, true)
 
     let savesAfter =
         let table = Dictionary<int, List<struct (float * int)>>()
@@ -153,7 +153,7 @@ type internal DiscreteSweep
     /// Replays entries [low, high) from a state; visit sees every output that a cotangent may exist for.
     let replay (low: int) (high: int) (start: Tensor) (visit: OutputPiece -> Tensor -> unit) : Tensor =
         let kernel =
-            RungeKuttaKernel<Tensor, float, Tensors, ScalarClockField>(tableau, space, ScalarClockField field, start)
+            RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, start)
 
         let k = kernel.K
         let mutable state = start
@@ -178,7 +178,7 @@ type internal DiscreteSweep
                                 kernel.ExtraStages(t, h, state)
                                 extras <- true
 
-                            let weights = tableau.Dense.Weights |> Array.map (fun row ->
+                            let weights = tableau.Raw.Dense.Weights |> Array.map (fun row ->
                                 Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
 
                             visit

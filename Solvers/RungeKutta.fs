@@ -11,10 +11,10 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F
     // mutable: an immutable struct field would be copied before each call on it
     let mutable space = space
     let mutable field = field
-    let a = tableau.RawA
-    let b = tableau.RawB
-    let c = tableau.RawC
-    let dense = tableau.Dense
+    let a = tableau.Raw.A
+    let b = tableau.Raw.B
+    let c = tableau.Raw.C
+    let dense = tableau.Raw.Dense
     let stages = tableau.Stages
     let total = stages + dense.ExtraC.Length
     let fsal = tableau.Fsal
@@ -107,7 +107,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
     let kernel = RungeKuttaKernel<'S, float, 'P, 'F>(tableau, space, field, like)
     let k = kernel.K
     let stages = tableau.Stages
-    let dense = tableau.Dense
+    let dense = tableau.Raw.Dense
     let total = stages + dense.ExtraC.Length
     let weights: float[] = Array.zeroCreate total
     let mutable t = 0.0
@@ -162,19 +162,15 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
     member internal _.H = h
 
     interface IStepper<'S> with
-        member _.ErrorOrder =
-            match tableau.Error with
-            | NoEstimate -> tableau.Order
-            | Embedded _ -> min tableau.Order tableau.EmbeddedOrder + 1
-            | Dop853Pair _ -> 8
+        member _.ErrorOrder = tableau.ErrorOrder
 
         member _.IsAdaptive = tableau.IsAdaptive
 
         member _.DefaultFeedback =
-            match tableau.Error with
+            match tableau.Raw.Error with
             | Dop853Pair _ -> Controller.dop853
             | _ when tableau.Name = "Dopri5" -> Controller.piDopri5
-            | _ -> Controller.pi (max 1 (min tableau.Order (tableau.EmbeddedOrder + 1)))
+            | _ -> Controller.pi (max 1 tableau.ErrorOrder)
 
         member _.Start(time, state) =
             // Copy before releasing: the new state may be the old one.
@@ -190,7 +186,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             let own = space.OpenScope()
 
             try
-                let order = float (max 1 (min tableau.Order (tableau.EmbeddedOrder + 1)))
+                let order = float (max 1 tableau.ErrorOrder)
                 let zero = space.Combine(space.Allocate y, y, -1.0, [| 1.0 |], [| y |], 1)
                 let d0 = space.ScaledDistance(y, zero, y)
                 let d1 = space.ScaledDistance(k[0], zero, y)
@@ -229,7 +225,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             attempted <- true
             candidate <- kernel.Step(t, h, y, spare)
 
-            match tableau.Error with
+            match tableau.Raw.Error with
             | NoEstimate -> 0.0
             | Embedded w -> space.ErrorNorm(y, candidate, h, w, k, stages)
             | Dop853Pair(w5, w3) ->
@@ -294,7 +290,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
 
         member _.Heuristics() =
             let error =
-                match tableau.Error with
+                match tableau.Raw.Error with
                 | NoEstimate -> nan
                 | Embedded w
                 | Dop853Pair(w, _) ->
@@ -315,11 +311,11 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
         member _.StabilityRadius = tableau.StabilityRadius
 
         member _.WorstComponent() =
-            match tableau.Error with
+            match tableau.Raw.Error with
             | Embedded w
             | Dop853Pair(w, _) when attempted -> space.WorstComponent(y, candidate, h, w, k, stages)
-            | _ when attempted -> space.WorstComponent(y, candidate, 0.0, tableau.RawB, k, stages)
-            | _ -> space.WorstComponent(y, y, 0.0, tableau.RawB, k, 1)
+            | _ when attempted -> space.WorstComponent(y, candidate, 0.0, tableau.Raw.B, k, stages)
+            | _ -> space.WorstComponent(y, y, 0.0, tableau.Raw.B, k, 1)
 
         member _.Dispose() =
             releaseCurrent ()

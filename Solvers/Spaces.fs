@@ -24,7 +24,7 @@ module Tolerance =
 
 /// float[] with double arithmetic and no allocation per step.
 [<Struct>]
-type Reals(tolerance: Tolerance<float[]>) =
+type RealSpace(tolerance: Tolerance<float[]>) =
 
     member inline private _.Scale(i: int, magnitude: float) =
         let r =
@@ -81,7 +81,7 @@ type Reals(tolerance: Tolerance<float[]>) =
                     i <- i + lanes
 
                 for i in last .. n - 1 do
-                    dest[i] <- y[i] + Reals.Sum(h, w, k, count, i)
+                    dest[i] <- y[i] + RealSpace.Sum(h, w, k, count, i)
 
             dest
 
@@ -92,14 +92,14 @@ type Reals(tolerance: Tolerance<float[]>) =
 
             if tolerance.Norm = Maximum then
                 for i in 0 .. y0.Length - 1 do
-                    let e = Reals.Sum(h, w, k, count, i)
+                    let e = RealSpace.Sum(h, w, k, count, i)
                     let scaled = abs e / this.Scale(i, Math.Max(abs y0[i], abs y1[i]))
                     acc <- Math.Max(acc, scaled)
 
                 acc
             else
                 for i in 0 .. y0.Length - 1 do
-                    let e = Reals.Sum(h, w, k, count, i)
+                    let e = RealSpace.Sum(h, w, k, count, i)
                     let scaled = e / this.Scale(i, Math.Max(abs y0[i], abs y1[i]))
                     acc <- acc + scaled * scaled
 
@@ -138,7 +138,7 @@ type Reals(tolerance: Tolerance<float[]>) =
             let mutable size = -1.0
 
             for i in 0 .. y0.Length - 1 do
-                let e = abs (Reals.Sum(h, w, k, count, i)) / this.Scale(i, Math.Max(abs y0[i], abs y1[i]))
+                let e = abs (RealSpace.Sum(h, w, k, count, i)) / this.Scale(i, Math.Max(abs y0[i], abs y1[i]))
 
                 if size < infinity && (not (Double.IsFinite e) || not (Double.IsFinite y1[i]) || e > size) then
                     worst <- i
@@ -153,7 +153,7 @@ type Reals(tolerance: Tolerance<float[]>) =
 
 /// Tensors of one dtype and device under a scalar clock. Recording = false lets intermediate sums be written in place.
 [<Struct>]
-type Tensors(tolerance: Tolerance<Tensor>, recording: bool) =
+type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
 
     /// h * sum_j w_j k_j as a fresh tensor, not recorded.
     static member internal WeightedSum(h: float, w: float[], k: Tensor[], count: int) : Tensor =
@@ -206,7 +206,7 @@ type Tensors(tolerance: Tolerance<Tensor>, recording: bool) =
 
         member this.ErrorNorm(y0, y1, h, w, k, count) =
             use _ = torch.no_grad ()
-            let error = Tensors.WeightedSum(h, w, k, count)
+            let error = TensorSpace.WeightedSum(h, w, k, count)
             let scale = this.Scale(torch.maximum (y0.abs (), y1.abs ()))
             this.Reduce(error.div_ scale)
 
@@ -231,7 +231,7 @@ type Tensors(tolerance: Tolerance<Tensor>, recording: bool) =
         member this.WorstComponent(y0, y1, h, w, k, count) =
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
-            let error = Tensors.WeightedSum(h, w, k, count).abs().div (this.Scale(torch.maximum (y0.abs (), y1.abs ())))
+            let error = TensorSpace.WeightedSum(h, w, k, count).abs().div (this.Scale(torch.maximum (y0.abs (), y1.abs ())))
             let worst = error.nan_to_num(nan = infinity).flatten().argmax().ToInt64()
 
             let mutable rest = worst
@@ -350,12 +350,12 @@ type ArraySpace<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>(inner: 'P, no
 
         member _.Combine(dest, y, h, w, k, count) =
             // A fresh outer array each time: leaves of tensors are fresh values and must not overwrite older ones.
-            Array.init y.Length (fun i -> Unchecked.defaultof<'S>)
-            |> fun result ->
-                for i in 0 .. y.Length - 1 do
-                    result[i] <- inner.Combine(dest[i], y[i], h, w, ArraySpace<'S, 'P>.Leaf(k, i, count), count)
+            let result: 'S[] = Array.zeroCreate y.Length
 
-                result
+            for i in 0 .. y.Length - 1 do
+                result[i] <- inner.Combine(dest[i], y[i], h, w, ArraySpace<'S, 'P>.Leaf(k, i, count), count)
+
+            result
 
         member _.Advance(t, h, c) = t + c * h
 

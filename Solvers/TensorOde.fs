@@ -64,12 +64,12 @@ module TensorOde =
 
             field.TrackingChecked <- true
 
-    let private stepperOf (method: Method) (space: Tensors) (field: TensorField) (y0: Tensor) : IStepper<Tensor> =
+    let private stepperOf (method: Method) (space: TensorSpace) (field: TensorField) (y0: Tensor) : IStepper<Tensor> =
         match method with
         | RungeKutta tableau ->
-            new RungeKuttaStepper<Tensor, Tensors, ScalarClockField>(tableau, space, ScalarClockField field, y0)
-        | ReversibleHeun -> new ReversibleHeunStepper(space, field, y0)
-        | Coupled(tableau, coupling) -> new CoupledStepper(tableau, coupling, space, field, y0)
+            new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
+        | ReversibleHeun -> bad "soon"
+        | Coupled _ -> bad "soon"
 
     let private plainEvent (event: TensorEvent) (change: (float -> Tensor -> Tensor) voption) : Event<Tensor> = {
         Name = event.Name
@@ -101,7 +101,7 @@ module TensorOde =
             plainEvent event (event.Apply |> ValueOption.map (fun change -> fun t y -> change (timeTensor t y) y)))
 
     let private run method recording observer (options: SolveOptions<Tensor>) events field t0 t1 (y0: Tensor) =
-        let space = Tensors(options.Tolerance, recording)
+        let space = TensorSpace(options.Tolerance, recording)
         let stepper = stepperOf method space field y0
         let normed = space :> INormedSpace<Tensor>
 
@@ -177,7 +177,7 @@ module TensorOde =
                 member _.Accepting(stepper, h) =
                     if options.Solve.Heuristics then
                         match stepper with
-                        | :? RungeKuttaStepper<Tensor, Tensors, ScalarClockField> as stepper ->
+                        | :? RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField> as stepper ->
                             let view = stepper :> IStepper<Tensor>
                             let struct (e, s) = StepHeuristics.ofStep stepper.Kernel h view.State view.Candidate
                             errors <- add errors e
@@ -232,7 +232,8 @@ module TensorOde =
             raw <- run options.Method false tape options.Solve (forwardEvents options.Events) field t0 t1 y0
 
             let number value =
-                torch.tensor ((if Double.IsNaN value then 0.0 else value), dtype = y0.dtype, device = y0.device).reshape 1L
+                let value = if Double.IsNaN value then 0.0 else value
+                torch.full ([| 1L |], value.ToScalar(), dtype = y0.dtype, device = y0.device)
 
             let pieces = [|
                 for state in raw.States do
@@ -264,8 +265,9 @@ module TensorOde =
 
             struct (flat.MoveToOuterDisposeScope(), saved)
 
-        let backward (saved: Tensor[]) (gradient: Tensor) : Tensor[] =
+        let backward (context: VjpContext) (gradient: Tensor) : Tensor[] =
             use _ = torch.NewDisposeScope()
+            let saved = context.Saved
             let initial = saved[0]
             let checkpoints =
                 checkpointEntries
@@ -428,9 +430,9 @@ module TensorOde =
             | Differentiation.Backsolve backsolve ->
                 check ()
                 Backsolve.solve backsolve (tableauOnly "Backsolve") options.Solve options.Events field t0 t1 start
-            | Differentiation.Reversible reversible ->
+            | Differentiation.Reversible _ ->
                 check ()
-                Reversible.solve reversible options.Method options.Solve options.Events field t0 t1 start
+                bad "soon"
 
         /// States at tracked times move with them.
         let result =
