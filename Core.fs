@@ -139,10 +139,7 @@ type Event<'S> = {
 }
 
 /// A change of the state at a known time (a dose, an impulse); the time is stepped to exactly.
-type Scheduled<'S> = {
-    Time: float
-    Apply: float -> 'S -> 'S
-}
+type Scheduled<'S> = { Time: float; Apply: float -> 'S -> 'S }
 
 /// An event that happened.
 type Occurrence<'S> = {

@@ -49,7 +49,14 @@ module ArrayOde =
         Integrate.run stepper space.Copy space.Keep space.IsFinite Unchecked.defaultof<_> options t0 t1 y0
 
     /// A field that implements IField directly (a struct of yours): the fastest door.
-    let solveField (method: Tableau) (options: SolveOptions<float[]>) (field: 'F :> IField<float[], float>) t0 t1 (y0: float[]) =
+    let solveField
+        (method: Tableau)
+        (options: SolveOptions<float[]>)
+        (field: 'F :> IField<float[], float>)
+        t0
+        t1
+        (y0: float[])
+        =
         if isNull y0 || y0.Length = 0 then
             raise (ArgumentException "The initial state is empty; give at least one component.")
 
@@ -69,5 +76,12 @@ module ArrayOde =
 
     /// Solves y' = f(t, y) from y(t0) = y0 to t1 (t1 < t0 integrates backward). y0 is not changed.
     /// ArgumentException where options contradict the span; everything that goes wrong while solving is in the result's Status.
-    let solve (method: Tableau) (options: SolveOptions<float[]>) (field: VectorField) (t0: float) (t1: float) (y0: float[]) =
+    let solve
+        (method: Tableau)
+        (options: SolveOptions<float[]>)
+        (field: VectorField)
+        (t0: float)
+        (t1: float)
+        (y0: float[])
+        =
         solveField method options (SpanField field) t0 t1 y0

@@ -15,12 +15,20 @@ type internal SeminormSpace(inner: ArraySpace<Tensor, TensorSpace>, leaves: int)
         member _.Allocate y = (inner :> INormedSpace<_>).Allocate y
         member _.Combine(dest, y, h, w, k, count) = (inner :> INormedSpace<_>).Combine(dest, y, h, w, k, count)
         member _.Advance(t, h, c) = t + c * h
-        member this.ErrorNorm(y0, y1, h, w, k, count) = (inner :> INormedSpace<_>).ErrorNorm(this.Head y0, this.Head y1, h, w, k, count)
-        member this.ScaledDistance(a, b, y) = (inner :> INormedSpace<_>).ScaledDistance(this.Head a, this.Head b, this.Head y)
+
+        member this.ErrorNorm(y0, y1, h, w, k, count) =
+            (inner :> INormedSpace<_>).ErrorNorm(this.Head y0, this.Head y1, h, w, k, count)
+
+        member this.ScaledDistance(a, b, y) =
+            (inner :> INormedSpace<_>).ScaledDistance(this.Head a, this.Head b, this.Head y)
+
         member _.Distance(a, b) = (inner :> INormedSpace<_>).Distance(a, b)
         member _.Size y = (inner :> INormedSpace<_>).Size y
         member _.IsFinite y = (inner :> INormedSpace<_>).IsFinite y
-        member _.WorstComponent(y0, y1, h, w, k, count) = (inner :> INormedSpace<_>).WorstComponent(y0, y1, h, w, k, count)
+
+        member _.WorstComponent(y0, y1, h, w, k, count) =
+            (inner :> INormedSpace<_>).WorstComponent(y0, y1, h, w, k, count)
+
         member _.Copy y = (inner :> INormedSpace<_>).Copy y
         member _.OpenScope() = (inner :> INormedSpace<_>).OpenScope()
         member _.Keep y = (inner :> INormedSpace<_>).Keep y
@@ -46,7 +54,7 @@ type internal AdjointField(field: TensorField, parameters: Tensor[]) =
                 else
                     [| torch.cat [| for g in products[1..] -> g.reshape -1L |] |]
 
-            Array.concat [ [| dy; products[0].detach () |]; dg ]
+            Array.concat [ [| dy; products[0].detach() |]; dg ]
             |> Array.map (fun x -> x.MoveToOuterDisposeScope())
 
 /// Solving with the continuous adjoint.
@@ -54,7 +62,10 @@ type internal AdjointField(field: TensorField, parameters: Tensor[]) =
 module internal Backsolve =
 
     let private warn (handler: Action<float, string>) (size: float) (text: string) =
-        if isNull handler then eprintfn "continuum: warning: %s" text else handler.Invoke(size, text)
+        if isNull handler then
+            eprintfn "continuum: warning: %s" text
+        else
+            handler.Invoke(size, text)
 
     let solve
         (options: BacksolveOptions)
@@ -74,6 +85,7 @@ module internal Backsolve =
 
         let mutable raw = Unchecked.defaultof<Solution<Tensor>>
         let size = y0.numel ()
+        let shape = y0.shape
 
         let forward () : struct (Tensor * Tensor[]) =
             use _ = torch.NewDisposeScope()
@@ -103,7 +115,9 @@ module internal Backsolve =
                 |]
 
             let final = raw.FinalState.clone ()
-            struct (flat.MoveToOuterDisposeScope(), Array.append [| y0; final.MoveToOuterDisposeScope() |] field.Parameters)
+
+            struct (flat.MoveToOuterDisposeScope(),
+                    Array.append [| y0; final.MoveToOuterDisposeScope() |] field.Parameters)
 
         let backward (context: VjpContext) (gradient: Tensor) : Tensor[] =
             use _ = torch.NewDisposeScope()
@@ -114,13 +128,12 @@ module internal Backsolve =
             let parameters = field.Parameters |> Array.filter (fun p -> p.requires_grad)
             let count = raw.States.Length
 
-            let cotangent i =
-                gradient.narrow(0L, int64 i * size, size).reshape y0.shape
+            let cotangent i = gradient.narrow(0L, int64 i * size, size).reshape shape
 
             // The cotangent of each saved value enters where the sweep passes its time: at its end, at the start, or between.
-            let mutable adjoint = (cotangent count).clone ()
+            let mutable adjoint = (cotangent count).clone()
             let inner = List<Scheduled<Tensor[]>>()
-            let mutable atStart = torch.zeros_like y0
+            let mutable atStart = torch.zeros_like initial
 
             for i in 0 .. count - 1 do
                 let time = raw.Times[i]
@@ -142,12 +155,16 @@ module internal Backsolve =
             let start =
                 Array.concat [
                     [| final; adjoint |]
-                    (if parameters.Length = 0 then [||]
-                     else [| torch.zeros (parameterCount, dtype = y0.dtype, device = y0.device) |])
+                    (if parameters.Length = 0 then
+                         [||]
+                     else
+                         [| torch.zeros (parameterCount, dtype = initial.dtype, device = initial.device) |])
                 ]
 
             if tEnd = t0 then
-                Array.append [| adjoint.add(atStart).MoveToOuterDisposeScope() |] (field.Parameters |> Array.map (fun _ -> null))
+                Array.append
+                    [| adjoint.add(atStart).MoveToOuterDisposeScope() |]
+                    (field.Parameters |> Array.map (fun _ -> null))
             else
                 let tolerance = {
                     solveOptions.Tolerance with
@@ -155,7 +172,12 @@ module internal Backsolve =
                         Atol = (if Double.IsNaN options.Atol then solveOptions.Tolerance.Atol else options.Atol)
                 }
 
-                let leaves = ArraySpace<Tensor, TensorSpace>(TensorSpace({ tolerance with RtolPer = ValueNone; AtolPer = ValueNone }, false), Rms)
+                let leaves =
+                    ArraySpace<Tensor, TensorSpace>(
+                        TensorSpace({ tolerance with RtolPer = ValueNone; AtolPer = ValueNone }, false),
+                        Rms
+                    )
+
                 let space = SeminormSpace(leaves, (if options.Seminorm then 2 else 3))
                 let normed = space :> INormedSpace<Tensor[]>
 
@@ -206,7 +228,9 @@ module internal Backsolve =
                     )
 
                 let result = swept.FinalState
-                let drift = (TensorSpace(tolerance, false) :> INormedSpace<Tensor>).ScaledDistance(result[0], initial, initial)
+
+                let drift =
+                    (TensorSpace(tolerance, false) :> INormedSpace<Tensor>).ScaledDistance(result[0], initial, initial)
 
                 if not (drift <= 100.0) then
                     warn
@@ -222,7 +246,7 @@ module internal Backsolve =
                         if not p.requires_grad then
                             null
                         else
-                            let g = result[2].narrow(0L, offset, p.numel ()).reshape(p.shape).clone ()
+                            let g = result[2].narrow(0L, offset, p.numel ()).reshape(p.shape).clone()
                             offset <- offset + p.numel ()
                             g.MoveToOuterDisposeScope())
 
@@ -230,5 +254,5 @@ module internal Backsolve =
 
         let flat = Autograd.customVjp (Array.append [| y0 |] field.Parameters) forward backward
         let n = int64 raw.States.Length
-        let states = flat.narrow(0L, 0L, n * size).reshape (Array.append [| n |] y0.shape)
+        let states = flat.narrow(0L, 0L, n * size).reshape(Array.append [| n |] y0.shape)
         new TensorSolution(raw, states, flat.narrow(0L, n * size, size).reshape y0.shape, [||], null, null)

@@ -80,11 +80,7 @@ type Method =
         | ReversibleHeun -> 2
 
 /// Times as tensors (0-d, or 1-d for Save) whose gradients are wanted; null where not. Their values replace the plain times.
-type TrackedTimes = {
-    Start: Tensor
-    End: Tensor
-    Save: Tensor
-}
+type TrackedTimes = { Start: Tensor; End: Tensor; Save: Tensor }
 
 /// An event in a solve on tensors.
 [<Sealed>]
@@ -109,7 +105,8 @@ type SolveFailedException(status: Status, time: float, message: string, inner: e
     /// The time reached.
     member _.Time = time
 
-/// The result of a solve on tensors. Owns its tensors: dispose it, or let the enclosing dispose scope do so.
+/// The result of a solve on tensors. Owns its tensors: dispose it, or let the enclosing dispose scope do so (but for the
+/// tensors of Dense, which only its own Dispose frees).
 [<Sealed>]
 type TensorSolution
     internal
@@ -136,7 +133,7 @@ type TensorSolution
     member _.Occurrences = occurrences
     /// Counts and heuristics as numbers.
     member _.Statistics = raw.Statistics
-    /// Continuous output (SaveAt.DenseOutput, without gradient unless Recorded), or ValueNone.
+    /// Continuous output (SaveAt.DenseOutput, without gradient unless Recorded), or ValueNone. Lives until this is disposed.
     member _.Dense = raw.Dense
     /// Exception behind Status.FieldThrew, or null.
     member _.Exception = raw.Exception
@@ -184,6 +181,10 @@ type TensorSolution
             free final
             free errorEstimate
             free stiffnessEstimate
+
+            match raw.Dense with
+            | ValueSome(:? IHoldsStates<Tensor> as dense) -> dense.ForEach free
+            | _ -> ()
 
             for occurrence in occurrences do
                 free occurrence.TimeTensor

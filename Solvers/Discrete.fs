@@ -58,11 +58,9 @@ type internal Tape(options: DiscreteOptions) =
 
             entries.Add(Stepped(stepper.Time, h))
 
-        member _.Saved(index, theta) =
-            saves.Add(struct ((if theta < 0.0 then -1 else entries.Count - 1), theta, index))
+        member _.Saved(index, theta) = saves.Add(struct ((if theta < 0.0 then -1 else entries.Count - 1), theta, index))
 
-        member _.Changed(time, event, scheduled) =
-            entries.Add(ChangedBy(time, event, scheduled))
+        member _.Changed(time, event, scheduled) = entries.Add(ChangedBy(time, event, scheduled))
 
 /// The differentiable heuristics of one step.
 [<RequireQualifiedAccess>]
@@ -86,10 +84,10 @@ module internal StepHeuristics =
 
                 for j in 0 .. tableau.Stages - 1 do
                     if w[j] <> 0.0 then
-                        let term = k[j].mul ((h * w[j]).ToScalar())
+                        let term = k[j].mul((h * w[j]).ToScalar())
                         sum <- if isNull sum then term else sum.add term
 
-                sum.norm().mul ((abs h).ToScalar())
+                sum.norm().mul((abs h).ToScalar())
 
         let struct (i, j) = tableau.StiffnessPair
 
@@ -98,8 +96,12 @@ module internal StepHeuristics =
                 null
             else
                 let state = if tableau.Fsal then y1 else kernel.LastStage
-                let distance = state.sub(kernel.StiffStage).norm ()
-                if distance.ToDouble() = 0.0 then y.sum().mul (0.0.ToScalar()) else k[j].sub(k[i]).norm().div distance
+                let distance = state.sub(kernel.StiffStage).norm()
+
+                if distance.ToDouble() = 0.0 then
+                    y.sum().mul(0.0.ToScalar())
+                else
+                    k[j].sub(k[i]).norm().div distance
 
         struct (error, stiffness)
 
@@ -153,7 +155,12 @@ type internal DiscreteSweep
     /// Replays entries [low, high) from a state; visit sees every output that a cotangent may exist for.
     let replay (low: int) (high: int) (start: Tensor) (visit: OutputPiece -> Tensor -> unit) : Tensor =
         let kernel =
-            RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, start)
+            RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>(
+                tableau,
+                space,
+                ScalarClockField field,
+                start
+            )
 
         let k = kernel.K
         let mutable state = start
@@ -178,8 +185,10 @@ type internal DiscreteSweep
                                 kernel.ExtraStages(t, h, state)
                                 extras <- true
 
-                            let weights = tableau.Raw.Dense.Weights |> Array.map (fun row ->
-                                Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
+                            let weights =
+                                tableau.Raw.Dense.Weights
+                                |> Array.map (fun row ->
+                                    Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
 
                             visit
                                 (SavedState index)
@@ -209,18 +218,12 @@ type internal DiscreteSweep
                 if dose >= 0 then
                     state <- scheduled[dose].Apply t state
                 else
-                    let struct (tau, before) = TimeGradient.throughEvent field events[event].Condition time state
-
-                    let after =
-                        match events[event].Apply with
-                        | ValueSome change -> change tau before
-                        | ValueNone -> before
-
+                    let struct (tau, before, after, resumed) = TimeGradient.applyEvent field events[event] time state
                     let occurrence = occurrenceOf[i]
                     visit (EventTime occurrence) tau
                     visit (EventBefore occurrence) before
                     visit (EventAfter occurrence) after
-                    state <- after
+                    state <- resumed
 
                 match savesAfter.TryGetValue i with
                 | true, list ->
@@ -266,7 +269,7 @@ type internal DiscreteSweep
             let inner = List<struct (int * Tensor)>()
             inner.Add(struct (low, start))
 
-            for first in low .. size .. high - size - 1 do
+            for first in low..size .. high - size - 1 do
                 use _ = torch.NewDisposeScope()
                 use _ = torch.no_grad ()
                 let struct (_, state) = inner[inner.Count - 1]
@@ -287,8 +290,7 @@ type internal DiscreteSweep
     member _.Run(y0: Tensor, checkpoints: struct (int * Tensor)[]) : Tensor =
         use scope = torch.NewDisposeScope()
 
-        let orZero (g: Tensor) =
-            if isNull g then torch.zeros_like y0 else g.reshape(y0.shape).clone ()
+        let orZero (g: Tensor) = if isNull g then torch.zeros_like y0 else g.reshape(y0.shape).clone()
 
         let mutable adjoint = orZero (cotangent FinalState)
         let mutable high = entries.Length

@@ -45,7 +45,9 @@ module internal Events =
                         else
                             let q0 = fa / fc
                             let r = fb / fc
-                            struct (s * (2.0 * m * q0 * (q0 - r) - (b - a) * (r - 1.0)), (q0 - 1.0) * (r - 1.0) * (s - 1.0))
+
+                            struct (s * (2.0 * m * q0 * (q0 - r) - (b - a) * (r - 1.0)),
+                                    (q0 - 1.0) * (r - 1.0) * (s - 1.0))
 
                     let q = if p > 0.0 then -q else q
                     let p = abs p
@@ -114,7 +116,11 @@ module internal Events =
     /// before is the sign the function had at the start (0: not known, then it is taken just after the start).
     /// Besides sign changes between the samples, dips between samples (two crossings) are looked for.
     /// Returns the bracket (theta before, theta after), or ValueNone, and the sign at the end of the step.
-    let firstCrossing (g: float -> float) (before: int) (crossing: Crossing) : struct (struct (float * float) voption * int) =
+    let firstCrossing
+        (g: float -> float)
+        (before: int)
+        (crossing: Crossing)
+        : struct (struct (float * float) voption * int) =
         let values = Array.init (samples + 1) (fun j -> if j = 0 then 0.0 else g (float j / float samples))
 
         let struct (start, startSign) =

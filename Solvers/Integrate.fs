@@ -11,6 +11,13 @@ open System.Threading
 type internal DenseSolution<'S>(steps: IDenseSolution<'S>[], start: float, finish: float) =
     let direction = if finish >= start then 1.0 else -1.0
 
+    interface IHoldsStates<'S> with
+        member _.ForEach visit =
+            for step in steps do
+                match step with
+                | :? IHoldsStates<'S> as step -> step.ForEach visit
+                | _ -> ()
+
     interface IDenseSolution<'S> with
         member _.Start = start
         member _.End = finish
@@ -43,7 +50,7 @@ type internal DenseSolution<'S>(steps: IDenseSolution<'S>[], start: float, finis
 [<RequireQualifiedAccess>]
 module SolveOptions =
     /// Adaptive steps, end state only, no events.
-    let create (rtol: float) (atol: float) : SolveOptions<'S> = {
+    let create<'S> (rtol: float) (atol: float) : SolveOptions<'S> = {
         Control = Adaptive ValueNone
         Tolerance = Tolerance.create rtol atol
         SaveAt = EndOnly
@@ -175,8 +182,7 @@ module internal Integrate =
         let events = options.Events
         let hasEvents = events.Length > 0
 
-        let beside (time: float) (sign: float) =
-            if sign > 0.0 then Math.BitIncrement time else Math.BitDecrement time
+        let beside (time: float) (sign: float) = if sign > 0.0 then Math.BitIncrement time else Math.BitDecrement time
 
         let stops =
             let list = List<Stop>()
@@ -297,8 +303,8 @@ module internal Integrate =
 
         /// Event functions on the interpolant: the earliest crossing, or a theta above 1.
         let findEvent (stepStart: float) (stepLength: float) =
-            let states = Array.zeroCreate<'S> (Events.samples + 1)
-            let known = Array.zeroCreate<bool> (Events.samples + 1)
+            let states = Array.zeroCreate<'S>(Events.samples + 1)
+            let known = Array.zeroCreate<bool>(Events.samples + 1)
 
             let at (theta: float) =
                 let scaled = theta * float Events.samples
@@ -337,12 +343,33 @@ module internal Integrate =
 
                     match bracket with
                     | ValueSome(struct (a, b)) ->
-                        let ga = g a
                         let gb = g b
 
+                        // Right after an event, rounding may have put the start on the far side of its zero: move inside.
+                        let a, ga =
+                            seq {
+                                yield a
+
+                                for k in [ 40; 30; 20; 10; 5; 2 ] do
+                                    yield a + (b - a) * Math.Pow(2.0, -float k)
+                            }
+                            |> Seq.map (fun a -> a, g a)
+                            |> Seq.tryFind (fun (_, ga) -> ga <> 0.0 && sign ga <> sign gb)
+                            |> Option.defaultValue (b, gb)
+
                         let theta =
-                            if sign ga = sign gb || ga = 0.0 then b
-                            else Events.root g a ga b gb (4.0 * Math.Max(abs stepStart, abs (stepStart + stepLength)) * 1.2e-16 / abs stepLength + 1e-15)
+                            if a = b then
+                                b
+                            else
+                                Events.root
+                                    g
+                                    a
+                                    ga
+                                    b
+                                    gb
+                                    (4.0 * Math.Max(abs stepStart, abs (stepStart + stepLength)) * 1.2e-16
+                                     / abs stepLength
+                                     + 1e-15)
 
                         let struct (least, _) = best
 
@@ -431,13 +458,20 @@ module internal Integrate =
                 let gLeft = condition (start + hEvent - delta) (stepper.Interpolate((hEvent - delta) / stepLength))
                 let gRight = condition (start + hEvent + delta) (stepper.Interpolate((hEvent + delta) / stepLength))
                 let slope = (gRight - gLeft) / (2.0 * delta)
+                let mutable slope = slope
                 let mutable round = 0
                 let mutable correction = infinity
+                let mutable last = nan
 
                 while round < 8 do
                     tEvent <- start + hEvent
                     stepper.Try(hEvent, tEvent) |> ignore
                     let g = condition tEvent stepper.Candidate
+
+                    // secant: the slope of the last correction, where it changed g
+                    if Double.IsFinite correction && g <> last then
+                        slope <- (g - last) / correction
+
                     let next = -g / slope
 
                     if
@@ -448,6 +482,7 @@ module internal Integrate =
                         && direction * (hEvent + next) > 0.0
                         && abs (hEvent + next) <= abs stepLength
                     then
+                        last <- g
                         correction <- next
                         hEvent <- hEvent + next
                         round <- round + 1
@@ -457,24 +492,23 @@ module internal Integrate =
             // All events that cross at this very time fire together, in list order.
             let scale = 1e-12 * Math.Max(abs tEvent, abs stepLength)
 
-            let together =
-                [|
-                    for i in 0 .. events.Length - 1 do
-                        if i = index then
+            let together = [|
+                for i in 0 .. events.Length - 1 do
+                    if i = index then
+                        yield i
+                    elif counts[i] < events[i].MaxOccurrences && signs[i] <> 0 then
+                        let g = events[i].Condition tEvent stepper.Candidate
+                        let s = sign g
+
+                        let wanted =
+                            match events[i].Crossing with
+                            | Either -> true
+                            | Rising -> signs[i] < 0
+                            | Falling -> signs[i] > 0
+
+                        if wanted && (s <> signs[i] || abs g < 1e-14) then
                             yield i
-                        elif counts[i] < events[i].MaxOccurrences && signs[i] <> 0 then
-                            let g = events[i].Condition tEvent stepper.Candidate
-                            let s = sign g
-
-                            let wanted =
-                                match events[i].Crossing with
-                                | Either -> true
-                                | Rising -> signs[i] < 0
-                                | Falling -> signs[i] > 0
-
-                            if wanted && (s <> signs[i] || abs g < 1e-14) then
-                                yield i
-                |]
+            |]
 
             accept hEvent tEvent
 
@@ -549,7 +583,7 @@ module internal Integrate =
             failedStep <- hTry
             let error = stepper.Try(hTry, tEnd)
 
-            if error <= 1.0 && isFinite stepper.Candidate then
+            if (not adaptive || error <= 1.0) && isFinite stepper.Candidate then
                 let struct (theta, index) = if hasEvents then findEvent t hTry else struct (2.0, -1)
 
                 if index >= 0 then

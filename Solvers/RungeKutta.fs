@@ -5,8 +5,7 @@ open System
 
 /// The stages of one explicit Runge-Kutta step over any space and clock. Holds the slopes k of the step in progress.
 [<Sealed>]
-type internal RungeKuttaKernel<'S, 'T, 'P, 'F
-    when 'P: struct and 'P :> IStateSpace<'S, 'T> and 'F :> IField<'S, 'T>>
+type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSpace<'S, 'T> and 'F :> IField<'S, 'T>>
     (tableau: Tableau, space: 'P, field: 'F, like: 'S) =
     // mutable: an immutable struct field would be copied before each call on it
     let mutable space = space
@@ -79,10 +78,19 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F
         k[0] <- value
         k[i] <- first
 
+/// Lets the owner of a dense solution reach the states it holds (to free or move tensors).
+type internal IHoldsStates<'S> =
+    abstract ForEach: visit: ('S -> unit) -> unit
+
 /// Dense output of one accepted step: y(theta) = y0 + h sum_p theta^p q_p.
 [<Sealed>]
 type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
     (space: 'P, t0: float, h: float, tEnd: float, y0: 'S, q: 'S[]) =
+    interface IHoldsStates<'S> with
+        member _.ForEach visit =
+            visit y0
+            Array.iter visit q
+
     interface IDenseSolution<'S> with
         member _.Start = t0
         member _.End = tEnd
@@ -101,8 +109,8 @@ type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
 
 /// The stepper of every explicit tableau, over any normed space under a scalar clock.
 [<Sealed>]
-type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and 'F :> IField<'S, float>> internal
-    (tableau: Tableau, space: 'P, field: 'F, like: 'S) =
+type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and 'F :> IField<'S, float>>
+    internal (tableau: Tableau, space: 'P, field: 'F, like: 'S) =
     let mutable space = space
     let kernel = RungeKuttaKernel<'S, float, 'P, 'F>(tableau, space, field, like)
     let k = kernel.K
@@ -203,12 +211,9 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
                     let worst = Math.Max(d1, d2)
 
                     let h1 =
-                        if not (Double.IsFinite d2) then
-                            h0 * 0.1
-                        elif worst <= 1e-15 then
-                            Math.Max(1e-6, h0 * 1e-3)
-                        else
-                            Math.Pow(0.01 / worst, 1.0 / order)
+                        if not (Double.IsFinite d2) then h0 * 0.1
+                        elif worst <= 1e-15 then Math.Max(1e-6, h0 * 1e-3)
+                        else Math.Pow(0.01 / worst, 1.0 / order)
 
                     Math.Min(Math.Min(100.0 * h0, h1), longest)
             finally
@@ -281,7 +286,9 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
 
             let q =
                 Array.init degree (fun p ->
-                    let column = Array.init total (fun i -> if p < dense.Weights[i].Length then dense.Weights[i][p] else 0.0)
+                    let column =
+                        Array.init total (fun i -> if p < dense.Weights[i].Length then dense.Weights[i][p] else 0.0)
+
                     space.Keep(space.Combine(space.Allocate y, zero, 1.0, column, k, total)))
 
             DenseStep<'S, 'P>(space, t, h, tEnd, space.Keep(space.Copy y), q)
@@ -293,8 +300,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
                 match tableau.Raw.Error with
                 | NoEstimate -> nan
                 | Embedded w
-                | Dop853Pair(w, _) ->
-                    space.Distance(space.Combine(space.Allocate y, y, h, w, k, stages), y)
+                | Dop853Pair(w, _) -> space.Distance(space.Combine(space.Allocate y, y, h, w, k, stages), y)
 
             let struct (i, j) = tableau.StiffnessPair
 
@@ -317,5 +323,4 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             | _ when attempted -> space.WorstComponent(y, candidate, 0.0, tableau.Raw.B, k, stages)
             | _ -> space.WorstComponent(y, y, 0.0, tableau.Raw.B, k, 1)
 
-        member _.Dispose() =
-            releaseCurrent ()
+        member _.Dispose() = releaseCurrent ()

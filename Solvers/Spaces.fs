@@ -17,7 +17,13 @@ module Tolerance =
                 )
             )
 
-        { Rtol = rtol; Atol = atol; RtolPer = ValueNone; AtolPer = ValueNone; Norm = Rms }
+        {
+            Rtol = rtol
+            Atol = atol
+            RtolPer = ValueNone
+            AtolPer = ValueNone
+            Norm = Rms
+        }
 
     /// The same with another norm.
     let withNorm norm (tolerance: Tolerance<'S>) = { tolerance with Norm = norm }
@@ -110,7 +116,12 @@ type RealSpace(tolerance: Tolerance<float[]>) =
 
             for i in 0 .. y.Length - 1 do
                 let scaled = (a[i] - b[i]) / this.Scale(i, abs y[i])
-                acc <- if tolerance.Norm = Maximum then Math.Max(acc, abs scaled) else acc + scaled * scaled
+
+                acc <-
+                    if tolerance.Norm = Maximum then
+                        Math.Max(acc, abs scaled)
+                    else
+                        acc + scaled * scaled
 
             if tolerance.Norm = Maximum then acc else sqrt (acc / float (max 1 y.Length))
 
@@ -164,7 +175,7 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
                 use scalar = (h * w[j]).ToScalar()
                 sum <- if isNull sum then k[j].mul scalar else sum.add_ (k[j], scalar)
 
-        if isNull sum then k[0].mul (0.0.ToScalar()) else sum
+        if isNull sum then k[0].mul(0.0.ToScalar()) else sum
 
     member private _.Scale(magnitude: Tensor) =
         let scaled =
@@ -213,7 +224,7 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
         member this.ScaledDistance(a, b, y) =
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
-            this.Reduce((a.sub b).div_ (this.Scale(y.abs ())))
+            this.Reduce((a.sub b).div_(this.Scale(y.abs ())))
 
         member _.Distance(a, b) =
             use _ = torch.no_grad ()
@@ -231,7 +242,10 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
         member this.WorstComponent(y0, y1, h, w, k, count) =
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
-            let error = TensorSpace.WeightedSum(h, w, k, count).abs().div (this.Scale(torch.maximum (y0.abs (), y1.abs ())))
+
+            let error =
+                TensorSpace.WeightedSum(h, w, k, count).abs().div(this.Scale(torch.maximum (y0.abs (), y1.abs ())))
+
             let worst = error.nan_to_num(nan = infinity).flatten().argmax().ToInt64()
 
             let mutable rest = worst
@@ -253,8 +267,7 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
 
 /// The product of two spaces: a pair of states that evolve together.
 [<Struct>]
-type PairSpace<'A, 'B, 'PA, 'PB
-    when 'PA: struct and 'PA :> INormedSpace<'A> and 'PB: struct and 'PB :> INormedSpace<'B>>
+type PairSpace<'A, 'B, 'PA, 'PB when 'PA: struct and 'PA :> INormedSpace<'A> and 'PB: struct and 'PB :> INormedSpace<'B>>
     (first: 'PA, second: 'PB, norm: ErrorNorm) =
 
     member private _.Mix(a: float, na: int, b: float, nb: int) =

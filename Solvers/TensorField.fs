@@ -43,7 +43,7 @@ module TensorField =
 
     /// A network as an autonomous field; its parameters are the field's.
     let ofModule (network: torch.nn.Module<Tensor, Tensor>) =
-        TensorField(Func<_, _, _>(fun _ y -> network.call y), Seq.cast<Tensor> (network.parameters ()), true)
+        TensorField(Func<_, _, _>(fun _ y -> network.call y), Seq.cast<Tensor>(network.parameters ()), true)
 
     let internal time (field: TensorField) (t: float) (y: Tensor) : Tensor =
         if field.Autonomous then
@@ -55,7 +55,12 @@ module TensorField =
         if isNull dy then
             raise (ArgumentException "The field returned null; it must return dy/dt with the shape of y.")
 
-        if dy.numel () <> y.numel () || dy.dim () <> y.dim () || dy.dtype <> y.dtype || dy.device_type <> y.device_type then
+        if
+            dy.numel () <> y.numel ()
+            || dy.dim () <> y.dim ()
+            || dy.dtype <> y.dtype
+            || dy.device_type <> y.device_type
+        then
             let show (x: Tensor) =
                 let shape = x.shape |> Array.map string |> String.concat ", "
                 $"[{shape}] {x.dtype} on {x.device}"
@@ -88,15 +93,13 @@ type TensorEvent = {
 [<Struct>]
 type internal ScalarClockField(field: TensorField) =
     interface IField<Tensor, float> with
-        member _.Eval(t, y, _) =
-            TensorField.verify y (field.Eval(TensorField.time field t y, y))
+        member _.Eval(t, y, _) = TensorField.verify y (field.Eval(TensorField.time field t y, y))
 
 /// TensorField under a clock that is itself a tensor.
 [<Struct>]
 type internal TensorClockField(field: TensorField) =
     interface IField<Tensor, Tensor> with
-        member _.Eval(t, y, _) =
-            TensorField.verify y (field.Eval((if field.Autonomous then null else t), y))
+        member _.Eval(t, y, _) = TensorField.verify y (field.Eval((if field.Autonomous then null else t), y))
 
 /// Tensors whose time and step are tensors: 0-d, or one for each sample. Everything is recorded where gradients are on.
 [<Struct>]
@@ -114,8 +117,7 @@ type internal TensorClock =
 
             if isNull sum then y.alias () else y.add (h.mul sum)
 
-        member _.Advance(t, h, c) =
-            if isNull t then null else t.add (h.mul (c.ToScalar()))
+        member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul (c.ToScalar()))
 
 /// Gradients through times.
 [<RequireQualifiedAccess>]
@@ -136,13 +138,17 @@ module internal TimeGradient =
         kernel.Step(t, delta, y, y)
 
     /// A difference of value exactly zero that carries x's gradient, in y's dtype and on its device.
-    let zeroDelta (x: Tensor) (y: Tensor) : Tensor =
-        x.sub(x.detach ()).``to`` (y.dtype, y.device)
+    let zeroDelta (x: Tensor) (y: Tensor) : Tensor = x.sub(x.detach ()).``to``(y.dtype, y.device)
 
     /// The event time and the state there, as differentiable functions of y, which the steps reached at the located time t:
     /// tau = t - (g(t, y) - its value) / (dg/dt along the flow). First derivatives are exact.
     /// t is 0-d or (batch, 1, ...); g's value has one entry for each. Returns tau shaped as t, and the state at tau.
-    let throughEvent (field: TensorField) (condition: Tensor -> Tensor -> Tensor) (t: Tensor) (y: Tensor) : struct (Tensor * Tensor) =
+    let throughEvent
+        (field: TensorField)
+        (condition: Tensor -> Tensor -> Tensor)
+        (t: Tensor)
+        (y: Tensor)
+        : struct (Tensor * Tensor) =
         let time = t.detach().requires_grad_ true
         let state = y.detach().requires_grad_ true
 
@@ -155,12 +161,36 @@ module internal TimeGradient =
             let along = parts[1].mul slope
 
             if t.dim () = 0L then
-                parts[0].add(along.sum ()).detach ()
+                parts[0].add(along.sum ()).detach()
             else
                 // one rate per sample, over all dimensions but the first
-                parts[0].add(along.flatten(1L).sum(1L).reshape t.shape).detach ()
+                parts[0].add(along.flatten(1L).sum(1L).reshape t.shape).detach()
 
         let g = condition (t.detach ()) y
-        let residual = (g.sub (g.detach ())).reshape(t.shape).``to`` (y.dtype)
-        let delta = residual.div(rate.``to`` y.dtype).neg ()
+        let residual = (g.sub (g.detach ())).reshape(t.shape).``to``(y.dtype)
+        let delta = residual.div(rate.``to`` y.dtype).neg()
         struct (t.detach().add delta, shift field (t.detach ()) delta y)
+
+    /// An event applied at the located time t: its time tau, the states just before and after it (at tau), and the state from
+    /// which the solve goes on at t itself. tau and t have one value but not one derivative: what follows the event is
+    /// flowed back from tau to t along the new trajectory (the saltation matrix of a hybrid system).
+    let applyEvent
+        (field: TensorField)
+        (event: TensorEvent)
+        (t: Tensor)
+        (y: Tensor)
+        : struct (Tensor * Tensor * Tensor * Tensor) =
+        let struct (tau, before) = throughEvent field event.Condition t y
+
+        let after =
+            match event.Apply with
+            | ValueSome change -> change tau before
+            | ValueNone -> before
+
+        let resumed =
+            if event.Terminal then
+                after
+            else
+                shift field (t.detach ()) (t.detach().sub tau) after
+
+        struct (tau, before, after, resumed)

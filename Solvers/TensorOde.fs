@@ -105,16 +105,24 @@ module TensorOde =
         let stepper = stepperOf method space field y0
         let normed = space :> INormedSpace<Tensor>
 
-        Integrate.run
-            stepper
-            normed.Copy
-            normed.Keep
-            normed.IsFinite
-            observer
-            { options with Events = events }
-            t0
-            t1
-            y0
+        let raw =
+            Integrate.run
+                stepper
+                normed.Copy
+                normed.Keep
+                normed.IsFinite
+                observer
+                { options with Events = events }
+                t0
+                t1
+                y0
+
+        // Dense output outlives the scopes of the solve; the solution disposes it.
+        match raw.Dense with
+        | ValueSome(:? IHoldsStates<Tensor> as dense) -> dense.ForEach(fun x -> x.DetachFromDisposeScope() |> ignore)
+        | _ -> ()
+
+        raw
 
     let private stack (states: Tensor[]) (y0: Tensor) =
         if states.Length = 0 then
@@ -126,15 +134,26 @@ module TensorOde =
 
     let private solvePlain (options: TensorOptions) field t0 t1 y0 =
         use _ = torch.no_grad ()
-        let raw = run options.Method false Unchecked.defaultof<_> options.Solve (forwardEvents options.Events) field t0 t1 y0
+
+        let raw =
+            run options.Method false Unchecked.defaultof<_> options.Solve (forwardEvents options.Events) field t0 t1 y0
 
         let occurrences =
             raw.Occurrences
             |> Array.map (fun o ->
-                TensorOccurrence(o.Event, o.Time, torch.tensor (o.Time, dtype = torch.float64), o.Before.alias (), o.After.alias ()))
+                TensorOccurrence(
+                    o.Event,
+                    o.Time,
+                    torch.tensor (o.Time, dtype = torch.float64),
+                    o.Before.alias (),
+                    o.After.alias ()
+                ))
 
         let number value =
-            if Double.IsNaN value then null else torch.tensor (value, dtype = y0.dtype, device = y0.device)
+            if Double.IsNaN value then
+                null
+            else
+                torch.tensor (value, dtype = y0.dtype, device = y0.device)
 
         new TensorSolution(
             raw,
@@ -154,15 +173,11 @@ module TensorOde =
                 plainEvent
                     event
                     (ValueSome(fun t y ->
-                        let struct (tau, before) = TimeGradient.throughEvent field event.Condition (timeTensor t y) y
-
-                        let after =
-                            match event.Apply with
-                            | ValueSome change -> change tau before
-                            | ValueNone -> before
+                        let struct (tau, before, after, resumed) =
+                            TimeGradient.applyEvent field event (timeTensor t y) y
 
                         taus.Add(struct (tau, before, after))
-                        after)))
+                        resumed)))
 
         let mutable errors: Tensor = null
         let mutable stiffness: Tensor = null
@@ -172,8 +187,8 @@ module TensorOde =
             elif isNull sum then term.MoveToOuterDisposeScope()
             else sum.add(term).MoveToOuterDisposeScope()
 
-        let observer =
-            { new IStepObserver<Tensor> with
+        let observer = {
+            new IStepObserver<Tensor> with
                 member _.Accepting(stepper, h) =
                     if options.Solve.Heuristics then
                         match stepper with
@@ -186,7 +201,7 @@ module TensorOde =
 
                 member _.Saved(_, _) = ()
                 member _.Changed(_, _, _) = ()
-            }
+        }
 
         let raw = run options.Method true observer options.Solve events field t0 t1 y0
 
@@ -195,14 +210,22 @@ module TensorOde =
             |> Array.mapi (fun i o ->
                 let struct (tau, before, after) = taus[i]
                 let exact = torch.tensor (o.Time, dtype = torch.float64)
-                let time = exact.add (tau.sub(tau.detach ()).``to`` (torch.float64, torch.CPU))
+                let time = exact.add (tau.sub(tau.detach ()).``to``(torch.float64, torch.CPU))
                 TensorOccurrence(o.Event, o.Time, time, before.alias (), after.alias ()))
 
         new TensorSolution(raw, stack raw.States y0, raw.FinalState.alias (), occurrences, errors, stiffness)
 
     // ------------------------------------------------------------------------------------------------ the discrete node
 
-    let private solveDiscrete (discrete: DiscreteOptions) (tableau: Tableau) (options: TensorOptions) (field: TensorField) t0 t1 (y0: Tensor) =
+    let private solveDiscrete
+        (discrete: DiscreteOptions)
+        (tableau: Tableau)
+        (options: TensorOptions)
+        (field: TensorField)
+        t0
+        t1
+        (y0: Tensor)
+        =
         let size = y0.numel ()
         let mutable raw = Unchecked.defaultof<Solution<Tensor>>
         let mutable tape: Tape = Unchecked.defaultof<Tape>
@@ -269,9 +292,9 @@ module TensorOde =
             use _ = torch.NewDisposeScope()
             let saved = context.Saved
             let initial = saved[0]
+
             let checkpoints =
-                checkpointEntries
-                |> Array.mapi (fun i entry -> struct (entry, saved[saved.Length - 1].[int64 i]))
+                checkpointEntries |> Array.mapi (fun i entry -> struct (entry, saved[saved.Length - 1].[int64 i]))
 
             let scalarGradient piece =
                 let struct (offset, length) = place piece
@@ -323,18 +346,17 @@ module TensorOde =
             flat.narrow(0L, offset, length).reshape shape
 
         let n = int64 raw.States.Length
-        let states = flat.narrow(0L, 0L, n * size).reshape (Array.append [| n |] y0.shape)
+        let states = flat.narrow(0L, 0L, n * size).reshape(Array.append [| n |] y0.shape)
 
         let occurrences =
             raw.Occurrences
             |> Array.mapi (fun i o ->
                 let tau = piece (EventTime i) [||]
                 let exact = torch.tensor (o.Time, dtype = torch.float64)
-                let time = exact.add (tau.sub(tau.detach ()).``to`` (torch.float64, torch.CPU))
+                let time = exact.add (tau.sub(tau.detach ()).``to``(torch.float64, torch.CPU))
                 TensorOccurrence(o.Event, o.Time, time, piece (EventBefore i) y0.shape, piece (EventAfter i) y0.shape))
 
-        let number which value =
-            if heuristics && not (Double.IsNaN value) then piece which [||] else null
+        let number which value = if heuristics && not (Double.IsNaN value) then piece which [||] else null
 
         new TensorSolution(
             raw,
@@ -351,7 +373,7 @@ module TensorOde =
         if t.numel () <> 1L then
             bad $"{name} as a tensor must hold one number; its shape has {t.numel ()}."
 
-        use plain = t.detach().cpu ()
+        use plain = t.detach().cpu()
         plain.ToDouble()
 
     /// Solves y' = f(t, y) from y(t0) = y0 to t1. Gradients flow to y0, the field's Parameters and options.Times as
@@ -364,7 +386,8 @@ module TensorOde =
             bad "The initial state is empty; give a tensor with at least one element."
 
         if not (y0.is_floating_point ()) then
-            bad $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
+            bad
+                $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
 
         let times =
             match options.Times with
@@ -378,7 +401,7 @@ module TensorOde =
             if isNull times.Save then
                 options
             else
-                use plain = times.Save.detach().``to`` (torch.float64, torch.CPU)
+                use plain = times.Save.detach().``to``(torch.float64, torch.CPU)
                 let values = plain.contiguous().data<float>().ToArray()
 
                 let saveAt =
@@ -404,7 +427,7 @@ module TensorOde =
 
         let start =
             if needed && wants times.Start then
-                TimeGradient.shift field (timeTensor t0 y0) ((TimeGradient.zeroDelta times.Start y0).neg ()) y0
+                TimeGradient.shift field (timeTensor t0 y0) ((TimeGradient.zeroDelta times.Start y0).neg()) y0
             else
                 y0
 
