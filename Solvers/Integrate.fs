@@ -549,7 +549,8 @@ module internal Integrate =
             failedStep <- hTry
             let error = stepper.Try(hTry, tEnd)
 
-            if error <= 1.0 && isFinite stepper.Candidate then
+            // Fixed steps are taken whatever the error estimate says, unless it is not a number.
+            if (error <= 1.0 || not adaptive && not (Double.IsNaN error)) && isFinite stepper.Candidate then
                 let struct (theta, index) = if hasEvents then findEvent t hTry else struct (2.0, -1)
 
                 if index >= 0 then
