@@ -255,6 +255,14 @@ module internal Integrate =
         let mutable anchorCount = 0
         let mutable crowded = 0
         let mutable lastEventTime = nan
+        // An attempted step was not accepted, so its memory scope is the innermost one.
+        let mutable pending = false
+
+        let attempt (step: float) (tEnd: float) =
+            pending <- false
+            let error = stepper.Try(step, tEnd)
+            pending <- true
+            error
 
         /// A change of the state between steps.
         let restart time (state: 'S) =
@@ -405,6 +413,7 @@ module internal Integrate =
                 save 1.0 tEnd (keep (copy stepper.Candidate))
 
             stepper.Accept()
+            pending <- false
             t <- tEnd
 
         let report () =
@@ -436,7 +445,7 @@ module internal Integrate =
 
                 while round < 8 do
                     tEvent <- start + hEvent
-                    stepper.Try(hEvent, tEvent) |> ignore
+                    attempt hEvent tEvent |> ignore
                     let g = condition tEvent stepper.Candidate
                     let next = -g / slope
 
@@ -547,7 +556,7 @@ module internal Integrate =
                         tEnd - t, tEnd
 
             failedStep <- hTry
-            let error = stepper.Try(hTry, tEnd)
+            let error = attempt hTry tEnd
 
             // Fixed steps are taken whatever the error estimate says, unless it is not a number.
             if (error <= 1.0 || not adaptive && not (Double.IsNaN error)) && isFinite stepper.Candidate then
@@ -638,8 +647,12 @@ module internal Integrate =
                     Status.FieldThrew
                     $"{error.GetType().Name} from the field, an event or a change, in the step from t = {t}: {firstLine error.Message}"
 
+            let last () =
+                let state = copy stepper.State
+                if pending then keep state else state
+
             if options.SaveAt.IsEndOnly then
-                save 1.0 t (copy stepper.State)
+                save 1.0 t (last ())
 
             {
                 Status = status
@@ -647,7 +660,7 @@ module internal Integrate =
                 Times = times.ToArray()
                 States = states.ToArray()
                 FinalTime = t
-                FinalState = copy stepper.State
+                FinalState = last ()
                 Occurrences = occurrences.ToArray()
                 Dense =
                     if dense && denseSteps.Count > 0 then

@@ -164,13 +164,20 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         | Embedded w -> [| w |]
         | Dop853Pair(fifth, third) -> [| fifth; third |]
 
-    /// The stages of Psi_h(t, leaf) under autograd.
-    let graph (kernel: RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>) (t: float) (h: float) (from: Tensor) (minus: Tensor) =
+    /// whole - length * (sum of b k) with the stages k of Psi_h(t, leaf), under autograd.
+    let graph
+        (kernel: RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>)
+        (t: float)
+        (h: float)
+        (from: Tensor)
+        (length: float)
+        (whole: Tensor)
+        =
         use _ = torch.enable_grad ()
         let leaf = from.detach().requires_grad_ true
         kernel.FirstSlope(t, leaf)
         kernel.InnerStages(t, h, leaf)
-        struct (leaf, normed.Combine(minus, minus, -h, b, kernel.K, count))
+        struct (leaf, normed.Combine(whole, whole, -length, b, kernel.K, count))
 
     override _.SharesSlope = false
     override _.ErrorOrder = tableau.ErrorOrder
@@ -217,13 +224,13 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         struct ((if estimates.Length = 0 then null else estimates[0]), onward.K, tableau.Stages)
 
     override _.Pull(step, pair, gradients) =
-        // z1 = z - Psi_-h(t1, y1): its graph ends in z = z1 + Psi_-h, so the cotangent enters with the opposite sign.
-        let struct (leafY, z) = graph backward step.To -step.H pair.Y pair.Z
+        // z1 = z - Psi_-h(t1, y1), so the cotangent of z1 enters z = z1 + Psi_-h with the opposite sign.
+        let struct (leafY, z) = graph backward step.To -step.H pair.Y step.H pair.Z
         let through = gradients.Backward([| z |], [| pair.GradZ.neg () |], [| leafY |])
         let gradY = pair.GradY.add through[0]
         let z = z.detach ()
         // y1 = c y + (1 - c) z + Psi_h(t, z): the same with the rest c y + (1 - c) z.
-        let struct (leafZ, rest) = graph onward step.From step.H z pair.Y
+        let struct (leafZ, rest) = graph onward step.From step.H z step.H pair.Y
         let through = gradients.Backward([| rest |], [| gradY.neg () |], [| leafZ |])
         let rest = rest.detach ()
 
@@ -335,15 +342,20 @@ type internal ReversibleStepper(scheme: ReversibleScheme, space: TensorSpace) =
             h <- step
             tEnd <- stepEnd
             finished <- false
-            y1 <- scheme.First(t, tEnd, h, y, z, slope)
-            let error = scheme.ErrorNorm(h, y, y1)
 
-            if error <= 1.0 then
-                finish ()
-                // Nobody else looks at the second state.
-                if normed.IsFinite z1 then error else nan
-            else
-                error
+            try
+                y1 <- scheme.First(t, tEnd, h, y, z, slope)
+                let error = scheme.ErrorNorm(h, y, y1)
+
+                if error <= 1.0 then
+                    finish ()
+                    // Nobody else looks at the second state.
+                    if normed.IsFinite z1 then error else nan
+                else
+                    error
+            with _ ->
+                closeScope ()
+                reraise ()
 
         member _.Accept() =
             finish ()
@@ -663,6 +675,7 @@ module internal Reversible =
                 let struct (y, z) = stored n
                 pair <- { pair with Y = y; Z = z; Leaf = null; Slope = null }
                 let size = y.norm().ToDouble()
+                let incoming = [| pair.GradY; pair.GradZ; pair.GradSlope |]
                 let mutable own = false
 
                 for i in marks[n] - 1 .. -1 .. low do
@@ -696,6 +709,10 @@ module internal Reversible =
                 for x in [| pair.GradY; pair.GradZ; pair.GradSlope |] do
                     if not (isNull x) then
                         x.MoveToOuterDisposeScope() |> ignore
+
+                for x in incoming do
+                    if not (isNull x) then
+                        x.Dispose()
 
             let limit = 100.0 * bound initial.dtype
 

@@ -243,15 +243,20 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             tEnd <- stepEnd
             extrasKnown <- false
             attempted <- true
-            candidate <- kernel.Step(t, h, y, spare)
 
-            match tableau.Raw.Error with
-            | NoEstimate -> 0.0
-            | Embedded w -> space.ErrorNorm(y, candidate, h, w, k, stages)
-            | Dop853Pair(w5, w3) ->
-                let e5 = space.ErrorNorm(y, candidate, h, w5, k, stages)
-                let e3 = space.ErrorNorm(y, candidate, h, w3, k, stages)
-                if e5 = 0.0 && e3 = 0.0 then 0.0 else e5 * e5 / sqrt (e5 * e5 + 0.01 * e3 * e3)
+            try
+                candidate <- kernel.Step(t, h, y, spare)
+
+                match tableau.Raw.Error with
+                | NoEstimate -> 0.0
+                | Embedded w -> space.ErrorNorm(y, candidate, h, w, k, stages)
+                | Dop853Pair(w5, w3) ->
+                    let e5 = space.ErrorNorm(y, candidate, h, w5, k, stages)
+                    let e3 = space.ErrorNorm(y, candidate, h, w3, k, stages)
+                    if e5 = 0.0 && e3 = 0.0 then 0.0 else e5 * e5 / sqrt (e5 * e5 + 0.01 * e3 * e3)
+            with _ ->
+                closeScope ()
+                reraise ()
 
         member _.Accept() =
             let last =
