@@ -61,12 +61,6 @@ type internal AdjointField(field: TensorField, parameters: Tensor[]) =
 [<RequireQualifiedAccess>]
 module internal Backsolve =
 
-    let private warn (handler: Action<float, string>) (size: float) (text: string) =
-        if isNull handler then
-            eprintfn "continuum: warning: %s" text
-        else
-            handler.Invoke(size, text)
-
     let solve
         (options: BacksolveOptions)
         (tableau: Tableau)
@@ -233,7 +227,7 @@ module internal Backsolve =
                     (TensorSpace(tolerance, false) :> INormedSpace<Tensor>).ScaledDistance(result[0], initial, initial)
 
                 if not (drift <= 100.0) then
-                    warn
+                    Drift.report
                         options.OnDrift
                         drift
                         $"Backsolve reconstructed the initial state with an error of {drift:g3} tolerances, so its gradient is unreliable; use Differentiation.Discrete or Reversible, or tighter tolerances."

@@ -35,6 +35,16 @@ type ReversibleOptions = {
     OnDrift: Action<float, string>
 }
 
+/// Reporting that a backward sweep lost its way.
+[<RequireQualifiedAccess>]
+module internal Drift =
+    /// Tells the handler; without one, the standard error.
+    let report (handler: Action<float, string>) (size: float) (text: string) =
+        if isNull handler then
+            eprintfn "continuum: warning: %s" text
+        else
+            handler.Invoke(size, text)
+
 /// How gradients flow through a solve. All return gradients for the initial state, the field's parameters and the times.
 [<RequireQualifiedAccess>]
 type Differentiation =

@@ -261,6 +261,14 @@ module internal Integrate =
         let mutable anchorCount = 0
         let mutable crowded = 0
         let mutable lastEventTime = nan
+        // An attempted step was not accepted, so its memory scope is the innermost one.
+        let mutable pending = false
+
+        let attempt (step: float) (tEnd: float) =
+            pending <- false
+            let error = stepper.Try(step, tEnd)
+            pending <- true
+            error
 
         /// A change of the state between steps.
         let restart time (state: 'S) =
@@ -432,6 +440,7 @@ module internal Integrate =
                 save 1.0 tEnd (keep (copy stepper.Candidate))
 
             stepper.Accept()
+            pending <- false
             t <- tEnd
 
         let report () =
@@ -465,7 +474,7 @@ module internal Integrate =
 
                 while round < 8 do
                     tEvent <- start + hEvent
-                    stepper.Try(hEvent, tEvent) |> ignore
+                    attempt hEvent tEvent |> ignore
                     let g = condition tEvent stepper.Candidate
 
                     // secant: the slope of the last correction, where it changed g
@@ -581,9 +590,10 @@ module internal Integrate =
                         tEnd - t, tEnd
 
             failedStep <- hTry
-            let error = stepper.Try(hTry, tEnd)
+            let error = attempt hTry tEnd
 
-            if (not adaptive || error <= 1.0) && isFinite stepper.Candidate then
+            // Fixed steps are taken whatever the error estimate says, unless it is not a number.
+            if (error <= 1.0 || not adaptive && not (Double.IsNaN error)) && isFinite stepper.Candidate then
                 let struct (theta, index) = if hasEvents then findEvent t hTry else struct (2.0, -1)
 
                 if index >= 0 then
@@ -671,8 +681,12 @@ module internal Integrate =
                     Status.FieldThrew
                     $"{error.GetType().Name} from the field, an event or a change, in the step from t = {t}: {firstLine error.Message}"
 
+            let last () =
+                let state = copy stepper.State
+                if pending then keep state else state
+
             if options.SaveAt.IsEndOnly then
-                save 1.0 t (copy stepper.State)
+                save 1.0 t (last ())
 
             {
                 Status = status
@@ -680,7 +694,7 @@ module internal Integrate =
                 Times = times.ToArray()
                 States = states.ToArray()
                 FinalTime = t
-                FinalState = copy stepper.State
+                FinalState = last ()
                 Occurrences = occurrences.ToArray()
                 Dense =
                     if dense && denseSteps.Count > 0 then

@@ -42,8 +42,8 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
         evaluations <- evaluations + 1
         field.Eval(t, y, dest)
 
-    /// The new state, from k[0] already known. The last slope is the one at the end if the method is FSAL.
-    member _.Step(t: 'T, h: 'T, y: 'S, dest: 'S) : 'S =
+    /// The slopes that the result is a sum of, from k[0] already known.
+    member _.InnerStages(t: 'T, h: 'T, y: 'S) =
         let inner = if fsal then stages - 2 else stages - 1
 
         for s in 1..inner do
@@ -55,6 +55,10 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
             else
                 stage <- space.Combine(stage, y, h, a[s], k, s)
                 k[s] <- field.Eval(space.Advance(t, h, c[s]), stage, k[s])
+
+    /// The new state, from k[0] already known. The last slope is the one at the end if the method is FSAL.
+    member this.Step(t: 'T, h: 'T, y: 'S, dest: 'S) : 'S =
+        this.InnerStages(t, h, y)
 
         if fsal then
             let y1 = space.Combine(dest, y, h, b, k, stages - 1)
@@ -81,6 +85,54 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
 /// Lets the owner of a dense solution reach the states it holds (to free or move tensors).
 type internal IHoldsStates<'S> =
     abstract ForEach: visit: ('S -> unit) -> unit
+/// What steppers under a scalar clock choose by themselves.
+[<RequireQualifiedAccess>]
+module internal StepDefaults =
+    /// Step control of a tableau's family.
+    let feedback (tableau: Tableau) =
+        match tableau.Raw.Error with
+        | Dop853Pair _ -> Controller.dop853
+        | _ when tableau.Name = "Dopri5" -> Controller.piDopri5
+        | _ -> Controller.pi (max 1 tableau.ErrorOrder)
+
+    /// Hairer's first step length from (t, y) with slope f(t, y); evaluate is the field. Hairer, Norsett and Wanner I, II.4.
+    let firstStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
+        (space: 'P)
+        (evaluate: float -> 'S -> 'S)
+        (errorOrder: int)
+        (direction: float)
+        (longest: float)
+        (t: float)
+        (y: 'S)
+        (slope: 'S)
+        : float =
+        let own = space.OpenScope()
+
+        try
+            let order = float (max 1 errorOrder)
+            let zero = space.Combine(space.Allocate y, y, -1.0, [| 1.0 |], [| y |], 1)
+            let d0 = space.ScaledDistance(y, zero, y)
+            let d1 = space.ScaledDistance(slope, zero, y)
+
+            if not (Double.IsFinite d0 && Double.IsFinite d1) then
+                // The loop will report what is not finite.
+                Math.Min(1e-6, longest)
+            else
+                let h0 = if d0 < 1e-5 || d1 < 1e-5 then 1e-6 else 0.01 * d0 / d1
+                let h0 = Math.Min(h0, longest)
+                let trial = space.Combine(space.Allocate y, y, direction * h0, [| 1.0 |], [| slope |], 1)
+                let d2 = space.ScaledDistance(evaluate (t + direction * h0) trial, slope, y) / h0
+                let worst = Math.Max(d1, d2)
+
+                let h1 =
+                    if not (Double.IsFinite d2) then h0 * 0.1
+                    elif worst <= 1e-15 then Math.Max(1e-6, h0 * 1e-3)
+                    else Math.Pow(0.01 / worst, 1.0 / order)
+
+                Math.Min(Math.Min(100.0 * h0, h1), longest)
+        finally
+            if not (isNull own) then
+                own.Dispose()
 
 /// Dense output of one accepted step: y(theta) = y0 + h sum_p theta^p q_p.
 [<Sealed>]
@@ -174,11 +226,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
 
         member _.IsAdaptive = tableau.IsAdaptive
 
-        member _.DefaultFeedback =
-            match tableau.Raw.Error with
-            | Dop853Pair _ -> Controller.dop853
-            | _ when tableau.Name = "Dopri5" -> Controller.piDopri5
-            | _ -> Controller.pi (max 1 tableau.ErrorOrder)
+        member _.DefaultFeedback = StepDefaults.feedback tableau
 
         member _.Start(time, state) =
             // Copy before releasing: the new state may be the old one.
@@ -191,34 +239,8 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
 
         member _.InitialStep(direction, longest) =
             ensureSlope ()
-            let own = space.OpenScope()
-
-            try
-                let order = float (max 1 tableau.ErrorOrder)
-                let zero = space.Combine(space.Allocate y, y, -1.0, [| 1.0 |], [| y |], 1)
-                let d0 = space.ScaledDistance(y, zero, y)
-                let d1 = space.ScaledDistance(k[0], zero, y)
-
-                if not (Double.IsFinite d0 && Double.IsFinite d1) then
-                    // The loop will report what is not finite.
-                    Math.Min(1e-6, longest)
-                else
-                    let h0 = if d0 < 1e-5 || d1 < 1e-5 then 1e-6 else 0.01 * d0 / d1
-                    let h0 = Math.Min(h0, longest)
-                    let trial = space.Combine(space.Allocate y, y, direction * h0, [| 1.0 |], [| k[0] |], 1)
-                    let slope = kernel.Slope(t + direction * h0, trial, space.Allocate y)
-                    let d2 = space.ScaledDistance(slope, k[0], y) / h0
-                    let worst = Math.Max(d1, d2)
-
-                    let h1 =
-                        if not (Double.IsFinite d2) then h0 * 0.1
-                        elif worst <= 1e-15 then Math.Max(1e-6, h0 * 1e-3)
-                        else Math.Pow(0.01 / worst, 1.0 / order)
-
-                    Math.Min(Math.Min(100.0 * h0, h1), longest)
-            finally
-                if not (isNull own) then
-                    own.Dispose()
+            let evaluate time state = kernel.Slope(time, state, space.Allocate state)
+            StepDefaults.firstStep space evaluate tableau.ErrorOrder direction longest t y k[0]
 
         member _.Try(step, stepEnd) =
             closeScope ()
@@ -228,15 +250,20 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             tEnd <- stepEnd
             extrasKnown <- false
             attempted <- true
-            candidate <- kernel.Step(t, h, y, spare)
 
-            match tableau.Raw.Error with
-            | NoEstimate -> 0.0
-            | Embedded w -> space.ErrorNorm(y, candidate, h, w, k, stages)
-            | Dop853Pair(w5, w3) ->
-                let e5 = space.ErrorNorm(y, candidate, h, w5, k, stages)
-                let e3 = space.ErrorNorm(y, candidate, h, w3, k, stages)
-                if e5 = 0.0 && e3 = 0.0 then 0.0 else e5 * e5 / sqrt (e5 * e5 + 0.01 * e3 * e3)
+            try
+                candidate <- kernel.Step(t, h, y, spare)
+
+                match tableau.Raw.Error with
+                | NoEstimate -> 0.0
+                | Embedded w -> space.ErrorNorm(y, candidate, h, w, k, stages)
+                | Dop853Pair(w5, w3) ->
+                    let e5 = space.ErrorNorm(y, candidate, h, w5, k, stages)
+                    let e3 = space.ErrorNorm(y, candidate, h, w3, k, stages)
+                    if e5 = 0.0 && e3 = 0.0 then 0.0 else e5 * e5 / sqrt (e5 * e5 + 0.01 * e3 * e3)
+            with _ ->
+                closeScope ()
+                reraise ()
 
         member _.Accept() =
             let last =

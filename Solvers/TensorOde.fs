@@ -68,8 +68,8 @@ module TensorOde =
         match method with
         | RungeKutta tableau ->
             new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
-        | ReversibleHeun -> bad "soon"
-        | Coupled _ -> bad "soon"
+        | ReversibleHeun
+        | Coupled _ -> Reversible.stepper method space field y0
 
     let private plainEvent (event: TensorEvent) (change: (float -> Tensor -> Tensor) voption) : Event<Tensor> = {
         Name = event.Name
@@ -411,6 +411,14 @@ module TensorOde =
 
                 { options with Solve = { options.Solve with SaveAt = saveAt } }
 
+        // Also where no gradient is wanted: the solution must not depend on that.
+        let options =
+            match options.Differentiation with
+            | Differentiation.Reversible reversible ->
+                let struct (method, solve) = Reversible.prepare reversible options.Method options.Solve options.Events
+                { options with Method = method; Solve = solve }
+            | _ -> options
+
         SolveOptions.check options.Solve t0 t1
         let wants (x: Tensor) = not (isNull x) && x.requires_grad
 
@@ -453,9 +461,9 @@ module TensorOde =
             | Differentiation.Backsolve backsolve ->
                 check ()
                 Backsolve.solve backsolve (tableauOnly "Backsolve") options.Solve options.Events field t0 t1 start
-            | Differentiation.Reversible _ ->
+            | Differentiation.Reversible reversible ->
                 check ()
-                bad "soon"
+                Reversible.solve reversible options.Method options.Solve options.Events field t0 t1 start
 
         /// States at tracked times move with them.
         let result =

@@ -15,5 +15,6 @@ let main arguments =
         FilesTests.tests
         SolverTests.tests
         GradientTests.tests
+        ReversibleTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
