@@ -11,12 +11,16 @@ open System.Collections.Generic
 [<Sealed>]
 type internal CrossingSearch(values: float[], before: int, crossing: Crossing, tolerance: float) =
     let ratio = 0.5 * (sqrt 5.0 - 1.0)
-    let side x = if x > 0.0 then 1 elif x < 0.0 then -1 else 0
+
+    let side x =
+        if x > 0.0 then 1
+        elif x < 0.0 then -1
+        else 0
+
     let start = if before <> 0 then 0.0 else CrossingSearch.Grid[1]
     let startSign = if before <> 0 then before else side values[1]
 
-    let point j =
-        if j = 0 then start else CrossingSearch.Grid[j + 1]
+    let point j = if j = 0 then start else CrossingSearch.Grid[j + 1]
 
     let value j =
         if j > 0 then
@@ -93,8 +97,7 @@ type internal CrossingSearch(values: float[], before: int, crossing: Crossing, t
         curvature > 0.0
         && (let vertex = 0.5 * (y0 - y2) / curvature
 
-            abs vertex <= 1.0
-            && y1 - 0.25 * (y0 - y2) * vertex < 0.5 * Math.Min(y1, Math.Min(y0, y2)))
+            abs vertex <= 1.0 && y1 - 0.25 * (y0 - y2) * vertex < 0.5 * Math.Min(y1, Math.Min(y0, y2)))
 
     /// Shrinks [low, high] around the zero by the ITP method (Oliveira and Takahashi 2021); theta is on high's side.
     let refine =
@@ -166,14 +169,18 @@ type internal CrossingSearch(values: float[], before: int, crossing: Crossing, t
                 if current = 0 then
                     current <- sign
                 elif sign <> current then
-                    if wanted current then bracket (point (j - 1)) (point j)
-                    elif sign <> 0 then current <- sign
+                    if wanted current then
+                        bracket (point (j - 1)) (point j)
+                    elif sign <> 0 then
+                        current <- sign
                 elif j < Events.samples && side (value (j + 1)) = current && mayDip j then
                     yield! dip (point (j - 1)) (point (j + 1)) (float current)
 
                     if f1 < 0.0 then
-                        if wanted current then bracket (point (j - 1)) x1
-                        else bracket x1 (point (j + 1)) // in through the unwanted direction, out through the wanted one
+                        if wanted current then
+                            bracket (point (j - 1)) x1
+                        else
+                            bracket x1 (point (j + 1)) // in through the unwanted direction, out through the wanted one
 
                 j <- j + 1
 

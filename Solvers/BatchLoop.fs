@@ -14,7 +14,12 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
     let batch = int y0.shape[0]
 
     let kernel =
-        RungeKuttaKernel<Tensor, Tensor, TensorClock, TensorClockField>(tableau, TensorClock(), TensorClockField field, y0)
+        RungeKuttaKernel<Tensor, Tensor, TensorClock, TensorClockField>(
+            tableau,
+            TensorClock(),
+            TensorClockField field,
+            y0
+        )
 
     let k = kernel.K
     let space = TensorClock() :> IStateSpace<Tensor, Tensor>
@@ -73,7 +78,11 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
     let safeKnown = Array.zeroCreate<bool> batch
     let mutable safe: Tensor = null
     let mutable extras = false
-    let side x = if x > 0.0 then 1 elif x < 0.0 then -1 else 0
+
+    let side x =
+        if x > 0.0 then 1
+        elif x < 0.0 then -1
+        else 0
 
     let replace (current: byref<Tensor>) (next: Tensor) =
         let old = current
@@ -100,15 +109,12 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
     let perSample (x: Tensor) = x.reshape [| int64 batch; -1L |]
 
     /// Root mean squares of each sample, in float64 so that they do not depend on the layout.
-    let rms (x: Tensor) =
-        (perSample (x.pow (2.0.ToScalar()))).mean([| 1L |], ``type`` = Nullable torch.float64).sqrt ()
+    let rms (x: Tensor) = (perSample (x.pow (2.0.ToScalar()))).mean([| 1L |], ``type`` = Nullable torch.float64).sqrt()
 
-    let scale (magnitude: Tensor) =
-        magnitude.mul(options.Rtol.ToScalar()).add_ (options.Atol.ToScalar())
+    let scale (magnitude: Tensor) = magnitude.mul(options.Rtol.ToScalar()).add_(options.Atol.ToScalar())
 
     /// Zero for each sample whose values are all finite, else NaN.
-    let blemish (x: Tensor) =
-        (perSample (x.mul (0.0.ToScalar()))).sum(1L).``to`` torch.float64
+    let blemish (x: Tensor) = (perSample (x.mul (0.0.ToScalar()))).sum(1L).``to`` torch.float64
 
     /// The scaled errors of the attempted step, NaN where the candidate is not finite; one read.
     let errors (hT: Tensor) (candidate: Tensor) : float[] =
@@ -120,7 +126,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     use scalar = w[j].ToScalar()
                     sum <- if isNull sum then k[j].mul scalar else sum.add_ (k[j], scalar)
 
-            rms ((sum.mul hT).div_ (scale (torch.maximum (y.abs (), candidate.abs ()))))
+            rms ((sum.mul hT).div_(scale (torch.maximum (y.abs (), candidate.abs ()))))
 
         let flaw = blemish candidate
 
@@ -266,7 +272,10 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
             [||]
         else
             use _ = torch.NewDisposeScope()
-            torch.cat (Array.init events.Length (fun e -> condition e times state)) |> Tensors.toArray |> Array.chunkBySize batch
+
+            torch.cat (Array.init events.Length (fun e -> condition e times state))
+            |> Tensors.toArray
+            |> Array.chunkBySize batch
 
     /// Dense output at one theta for each sample, and the times there.
     let along (hT: Tensor) (thetas: float[]) : struct (float[] * Tensor) =
@@ -316,7 +325,10 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                                 $"event '{events[e].Name}' (index {e}) is not finite in the step from t = {t[i]} to {tEnd[i]}; it must be finite on the trajectory."
                         else
                             let resolution = 2.0 * Math.Max(abs t[i], abs tEnd[i]) * 1.2e-16 / abs h[i] + 1e-15
-                            searches.Add(struct (i, e, CrossingSearch(mine, signs[e][i], events[e].Crossing, resolution)))
+
+                            searches.Add(
+                                struct (i, e, CrossingSearch(mine, signs[e][i], events[e].Crossing, resolution))
+                            )
 
         CrossingSearches.run batch (valuesAlong hT) searches
 
@@ -398,9 +410,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
         let due () =
             Array.init batch id
             |> Array.filter (fun i ->
-                advance[i]
-                && nextSave[i] < saveTimes[i].Length
-                && not (before i tEnd[i] saveTimes[i].[nextSave[i]]))
+                advance[i] && nextSave[i] < saveTimes[i].Length && not (before i tEnd[i] saveTimes[i].[nextSave[i]]))
 
         let mutable waiting = due ()
 
@@ -515,7 +525,10 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     anchorCount[i] <- 0
 
                     if flaws[i] <> 0.0 then
-                        fail i Status.NonFinite $"an event's Apply returned a state that is not finite at t = {t[i]}; check it."
+                        fail
+                            i
+                            Status.NonFinite
+                            $"an event's Apply returned a state that is not finite at t = {t[i]}; check it."
 
             if Array.contains true running && not (isNull slope) then
                 kernel.FirstSlope(time t, y)
@@ -530,7 +543,12 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
         let donor = Array.IndexOf(advance, true)
         let from = Array.init batch (fun i -> if advance[i] || safeKnown[i] then int64 i else int64 donor)
         let mixed = if isNull safe then y else torch.where (active, y, safe)
-        let times = Array.init batch (fun i -> if advance[i] then t[i] elif safeKnown[i] then safeT[i] else t[donor])
+
+        let times =
+            Array.init batch (fun i ->
+                if advance[i] then t[i]
+                elif safeKnown[i] then safeT[i]
+                else t[donor])
 
         let input =
             if from |> Array.mapi (fun i source -> source = int64 i) |> Array.forall id then
@@ -553,8 +571,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
         let fired = if Array.exists (fun e -> e >= 0) which then together which values else [||]
         let saves = save hT candidate advance
 
-        let struct (times, input) =
-            if keepInputs then remember advance else struct (null, null)
+        let struct (times, input) = if keepInputs then remember advance else struct (null, null)
 
         let taken = Array.init batch (fun i -> if advance[i] then h[i] else 0.0)
         let ends = Array.init batch (fun i -> if advance[i] then tEnd[i] else t[i])
@@ -648,7 +665,10 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                 Running = running |> Array.sumBy (fun on -> if on then 1 else 0)
                 Fraction =
                     Array.init batch (fun i ->
-                        if running[i] then (t[i] - options.T0[i]) / (options.T1[i] - options.T0[i]) else 1.0)
+                        if running[i] then
+                            (t[i] - options.T0[i]) / (options.T1[i] - options.T0[i])
+                        else
+                            1.0)
                     |> Array.average
                 Accepted = Array.sum accepted
                 Rejected = Array.sum rejected
@@ -657,7 +677,12 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
 
     let start () =
         use _ = torch.NewDisposeScope()
-        let atStart = [| for i in 0 .. batch - 1 do if saveTimes[i].Length > 0 && saveTimes[i].[0] = t[i] then i |]
+
+        let atStart = [|
+            for i in 0 .. batch - 1 do
+                if saveTimes[i].Length > 0 && saveTimes[i].[0] = t[i] then
+                    i
+        |]
 
         startRows <- atStart
 
@@ -680,7 +705,8 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
             if adaptive then
                 chooseInitialSteps ()
 
-            conditions t y |> Array.iteri (fun e values -> values |> Array.iteri (fun i g -> signs[e][i] <- side g))
+            conditions t y
+            |> Array.iteri (fun e values -> values |> Array.iteri (fun i g -> signs[e][i] <- side g))
 
     let firstLine (text: string) =
         let lines = text.Split '\n'

@@ -33,10 +33,13 @@ module BatchOde =
                 let rows = loop.Slots.Count
                 let index = Array.create (slots * batch) (int64 rows)
                 loop.Slots |> Seq.iteri (fun row struct (slot, sample) -> index[slot * batch + sample] <- int64 row)
-                let missing = torch.full (Array.append [| 1L |] tail, nan.ToScalar(), dtype = y0.dtype, device = y0.device)
+
+                let missing =
+                    torch.full (Array.append [| 1L |] tail, nan.ToScalar(), dtype = y0.dtype, device = y0.device)
+
                 let pool = if rows = 0 then missing else torch.cat [| pieces[0]; missing |]
                 let plain = torch.tensor(index).clone().``to`` y0.device
-                let states = pool.index_select(0L, plain).reshape (Array.append [| int64 slots; int64 batch |] tail)
+                let states = pool.index_select(0L, plain).reshape(Array.append [| int64 slots; int64 batch |] tail)
                 states, Array.init batch (fun i -> Array.truncate loop.SavedCounts[i] all[i])
 
         let occurrences = Array.init batch (fun _ -> List<TensorOccurrence>())
@@ -45,7 +48,7 @@ module BatchOde =
         |> Seq.iteri (fun n struct (event, sample, time) ->
             let tau = pieces[1].[int64 n]
             let exact = torch.tensor (time, dtype = torch.float64)
-            let tensor = exact.add (tau.sub(tau.detach ()).``to`` (torch.float64, torch.CPU))
+            let tensor = exact.add (tau.sub(tau.detach ()).``to``(torch.float64, torch.CPU))
             let before, after = pieces[2].[int64 n], pieces[3].[int64 n]
             occurrences[sample].Add(TensorOccurrence(event, time, tensor, before, after)))
 
@@ -82,7 +85,9 @@ module BatchOde =
             let emit piece _ (value: Tensor) =
                 pieces[BatchPieces.index piece].Add(value.alias().MoveToOuterDisposeScope())
 
-            let next = BatchReplay.round options.Tableau field options.Events loop.Rounds[r] loop.Inputs[r] state emit
+            let next =
+                BatchReplay.round options.Tableau field options.Events loop.Rounds[r] loop.Inputs[r] state emit
+
             state.Dispose()
             state <- next.MoveToOuterDisposeScope()
 
@@ -146,7 +151,7 @@ module BatchOde =
                 adjoint <- torch.where(active, found[0], adjoint).MoveToOuterDisposeScope()
 
             if startRows.Length > 0 then
-                let saved = gradient.narrow(0L, 0L, int64 startRows.Length * each)
+                let saved = gradient.narrow (0L, 0L, int64 startRows.Length * each)
                 let index = torch.tensor(startRows |> Array.map int64).clone().``to`` gradient.device
                 let shape = Array.append [| int64 startRows.Length |] (Array.tail initial.shape)
                 adjoint <- adjoint.index_add (0L, index, saved.reshape shape, 1.0.ToScalar())
@@ -163,7 +168,7 @@ module BatchOde =
 
                 if count = 0L then null
                 elif p = 1 then flat.narrow (0L, starts[p], count)
-                else flat.narrow(0L, starts[p], sizes[p]).reshape (Array.append [| count |] tail))
+                else flat.narrow(0L, starts[p], sizes[p]).reshape(Array.append [| count |] tail))
 
         assemble options loop y0 pieces (flat.narrow(0L, starts[4], sizes[4]).reshape y0.shape)
 
@@ -191,7 +196,8 @@ module BatchOde =
             bad "The initial state needs a batch dimension and at least one element: shape (batch, ...)."
 
         if not (y0.is_floating_point ()) then
-            bad $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
+            bad
+                $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
 
         BatchOptions.check options (int y0.shape[0])
 

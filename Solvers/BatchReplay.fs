@@ -44,12 +44,10 @@ module internal BatchPieces =
 [<RequireQualifiedAccess>]
 module internal BatchTensors =
     /// (batch, 1, ..., 1) with as many dimensions as y.
-    let shape (y: Tensor) =
-        Array.init (int (y.dim ())) (fun d -> if d = 0 then y.shape[0] else 1L)
+    let shape (y: Tensor) = Array.init (int (y.dim ())) (fun d -> if d = 0 then y.shape[0] else 1L)
 
     /// One number for each sample, in y's dtype.
-    let column (values: float[]) (y: Tensor) : Tensor =
-        Tensors.ofArray values (shape y) y.dtype y.device
+    let column (values: float[]) (y: Tensor) : Tensor = Tensors.ofArray values (shape y) y.dtype y.device
 
     /// One truth value for each sample.
     let mask (bits: bool[]) (y: Tensor) : Tensor =
@@ -90,7 +88,7 @@ module internal BatchTensors =
             let w = all |> Array.map (fun row -> row[j])
 
             if Array.exists (fun x -> x <> 0.0) w then
-                let term = k[j].mul (column w y)
+                let term = k[j].mul(column w y)
                 sum <- if isNull sum then term else sum.add term
 
         if isNull sum then y.alias () else y.add (h.mul sum)
@@ -101,7 +99,13 @@ module internal BatchReplay =
 
     /// TimeGradient.throughEvent for the samples of a mask; nothing of the others enters, not even as zero times NaN.
     /// Returns the times, the states there, and the zeros that carry the times' gradient.
-    let private through (field: TensorField) (condition: Tensor -> Tensor -> Tensor) (fired: Tensor) (t: Tensor) (y: Tensor) =
+    let private through
+        (field: TensorField)
+        (condition: Tensor -> Tensor -> Tensor)
+        (fired: Tensor)
+        (t: Tensor)
+        (y: Tensor)
+        =
         let one = torch.ones_like t
 
         let rate =
@@ -113,13 +117,13 @@ module internal BatchReplay =
             use _ = torch.no_grad ()
             let slope = field.Eval((if field.Autonomous then null else t.detach ()), state.detach ())
             let along = parts[1].mul(slope).reshape([| t.shape[0]; -1L |]).sum(1L).reshape t.shape
-            let total = parts[0].add(along).detach ()
+            let total = parts[0].add(along).detach()
             torch.where (fired, total, one)
 
         let g = condition t y
         let residual = g.sub(g.detach ()).reshape(t.shape).``to`` y.dtype
         let masked = torch.where (fired, residual, torch.zeros_like t)
-        let delta = masked.div(rate).neg ()
+        let delta = masked.div(rate).neg()
         struct (t.add delta, TimeGradient.shift field t delta y, delta)
 
     /// The state after the round from the state before it. input is that state again, without gradient, where a sample advances,
@@ -171,7 +175,7 @@ module internal BatchReplay =
             let fired = BatchTensors.mask bits y
             // The others look like one that fired: the condition and the jump are defined there.
             let donor = group.Fired[0]
-            let at = torch.where (fired, state, state.detach().narrow (0L, int64 donor, 1L))
+            let at = torch.where (fired, state, state.detach().narrow(0L, int64 donor, 1L))
             let time = BatchTensors.column (Array.mapi (fun i on -> round.TEnd[if on then i else donor]) bits) y
             let struct (tau, before, delta) = through field event.Condition fired time at
 
@@ -185,10 +189,13 @@ module internal BatchReplay =
             emit EventAfters group.Offset (BatchTensors.rows group.Fired after)
 
             let next =
-                if event.Terminal then after
-                elif event.Apply.IsNone then at
+                if event.Terminal then
+                    after
+                elif event.Apply.IsNone then
+                    at
                 // The clock goes on from the located time, which does not move with the event: flow back to it.
-                else TimeGradient.shift field time (delta.neg ()) after
+                else
+                    TimeGradient.shift field time (delta.neg ()) after
 
             state <- torch.where (fired, next, state)
 

@@ -100,12 +100,13 @@ module BatchOptions =
 
         // The scalar options' own checks, on a span of some length.
         SolveOptions.check
-            { some with
-                Control = options.Control
-                InitialStep = options.InitialStep
-                MaxStep = options.MaxStep
-                MinStep = options.MinStep
-                MaxSteps = options.MaxSteps
+            {
+                some with
+                    Control = options.Control
+                    InitialStep = options.InitialStep
+                    MaxStep = options.MaxStep
+                    MinStep = options.MinStep
+                    MaxSteps = options.MaxSteps
             }
             0.0
             1.0
@@ -191,16 +192,17 @@ type BatchSolution
 
         this
 
-    member private _.Tensors = seq {
-        yield states
-        yield final
+    member private _.Tensors =
+        seq {
+            yield states
+            yield final
 
-        for sample in occurrences do
-            for occurrence in sample do
-                yield occurrence.TimeTensor
-                yield occurrence.Before
-                yield occurrence.After
-    }
+            for sample in occurrences do
+                for occurrence in sample do
+                    yield occurrence.TimeTensor
+                    yield occurrence.Before
+                    yield occurrence.After
+        }
 
     /// Hands the results to the enclosing dispose scope.
     member internal this.MoveToOuterScope() =

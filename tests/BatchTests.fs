@@ -6,11 +6,7 @@ open TorchSharp
 open Continuum
 
 let private matrix (rows: float[][]) : Tensor =
-    Tensors.ofArray
-        (Array.concat rows)
-        [| int64 rows.Length; int64 rows[0].Length |]
-        torch.float64
-        torch.CPU
+    Tensors.ofArray (Array.concat rows) [| int64 rows.Length; int64 rows[0].Length |] torch.float64 torch.CPU
 
 let private at (x: Tensor) (index: int64[]) =
     use element = x[index |> Array.map torch.TensorIndex.Single]
@@ -29,25 +25,21 @@ let private pendulum =
     TensorField.create Seq.empty (fun t y ->
         let angle = y.narrow (1L, 0L, 1L)
         let speed = y.narrow (1L, 1L, 1L)
-        torch.cat ([| speed; angle.sin().neg().add (t.mul(2.0.ToScalar()).sin().mul (0.3.ToScalar())) |], 1L))
+        torch.cat ([| speed; angle.sin().neg().add(t.mul(2.0.ToScalar()).sin().mul(0.3.ToScalar())) |], 1L))
 
 let private pendulumStarts = [| [| 0.1; 0.0 |]; [| 1.0; 0.5 |]; [| -2.0; 1.5 |]; [| 3.0; -0.2 |]; [| 0.5; 2.5 |] |]
 let private starts = [| 0.0; 1.0; 5.0; -1.0; 2.0 |]
 let private ends = [| 4.0; -3.0; 6.5; 9.0; 2.25 |]
 
-let private options rtol t0 t1 =
-    { BatchOptions.create rtol (rtol * 1e-2) t0 t1 with Differentiation = Differentiation.None }
+let private options rtol t0 t1 = {
+    BatchOptions.create rtol (rtol * 1e-2) t0 t1 with
+        Differentiation = Differentiation.None
+}
 
 /// y' = y^2 from y0: 1 / (1 / y0 - t), singular at t = 1 / y0.
 let private square = TensorField.autonomous Seq.empty (fun y -> y.mul y)
 
-let private methods = [
-    Methods.Bosh3
-    Methods.Tsit5
-    Methods.Dopri5
-    Methods.Vern7
-    Methods.Dop853
-]
+let private methods = [ Methods.Bosh3; Methods.Tsit5; Methods.Dopri5; Methods.Vern7; Methods.Dop853 ]
 
 let private steps =
     testList "steps" [
@@ -72,14 +64,26 @@ let private steps =
                         let plain = TensorOptions.create 1e-7 1e-9
 
                         TensorOde.solve
-                            { plain with Method = RungeKutta tableau; Differentiation = Differentiation.None }
+                            {
+                                plain with
+                                    Method = RungeKutta tableau
+                                    Differentiation = Differentiation.None
+                            }
                             pendulum
                             starts[i]
                             ends[i]
                             y0
 
-                    Expect.equal together.Accepted[i] scalar.Statistics.Accepted $"{tableau.Name}: accepted by TensorOde"
-                    Expect.equal together.Rejected[i] scalar.Statistics.Rejected $"{tableau.Name}: rejected by TensorOde"
+                    Expect.equal
+                        together.Accepted[i]
+                        scalar.Statistics.Accepted
+                        $"{tableau.Name}: accepted by TensorOde"
+
+                    Expect.equal
+                        together.Rejected[i]
+                        scalar.Statistics.Rejected
+                        $"{tableau.Name}: rejected by TensorOde"
+
                     let difference = largestDifference together.Final[int64 i] scalar.Final[0L]
                     Expect.isLessThan difference 1e-10 "state of TensorOde"
         }
@@ -87,11 +91,7 @@ let private steps =
         test "fixed steps" {
             use _ = torch.NewDisposeScope()
 
-            let options = {
-                options 1e-7 starts ends with
-                    Tableau = Methods.Rk4
-                    Control = Fixed 0.03
-            }
+            let options = { options 1e-7 starts ends with Tableau = Methods.Rk4; Control = Fixed 0.03 }
 
             let together = (BatchOde.solve options pendulum (matrix pendulumStarts)).EnsureSuccess()
 
@@ -152,9 +152,13 @@ let private steps =
 
             let cancelled =
                 BatchOde.solve
-                    { options 1e-8 starts ends with
-                        Cancellation = source.Token
-                        Progress = Action<_>(fun report -> if report.Round = 5 then source.Cancel())
+                    {
+                        options 1e-8 starts ends with
+                            Cancellation = source.Token
+                            Progress =
+                                Action<_>(fun report ->
+                                    if report.Round = 5 then
+                                        source.Cancel())
                     }
                     pendulum
                     y0
@@ -268,7 +272,8 @@ let private bounce terminal : TensorEvent = {
     Condition = fun _ y -> y.select (1L, 0L)
     Crossing = Falling
     Apply =
-        ValueSome(fun _ y -> torch.cat ([| torch.zeros_like (y.narrow (1L, 0L, 1L)); y.narrow(1L, 1L, 1L).mul ((-0.8).ToScalar()) |], 1L))
+        ValueSome(fun _ y ->
+            torch.cat ([| torch.zeros_like (y.narrow (1L, 0L, 1L)); y.narrow(1L, 1L, 1L).mul((-0.8).ToScalar()) |], 1L))
     Terminal = terminal
     MaxOccurrences = Int32.MaxValue
 }
@@ -302,7 +307,13 @@ let private events =
                 let since = t1[i] - (time - 2.0 * Math.Pow(0.8, float n) * speed / 9.81)
                 let height = Math.Pow(0.8, float n) * speed * since - 0.5 * 9.81 * since * since
                 close 1e-8 height (at solution.Final [| int64 i; 0L |]) "final height"
-                let alone = BatchOde.solve { options with T0 = [| 0.0 |]; T1 = [| t1[i] |] } fall (matrix [| [| heights[i]; 0.0 |] |])
+
+                let alone =
+                    BatchOde.solve
+                        { options with T0 = [| 0.0 |]; T1 = [| t1[i] |] }
+                        fall
+                        (matrix [| [| heights[i]; 0.0 |] |])
+
                 Expect.equal solution.Accepted[i] alone.Accepted[0] "counts alone"
         }
 
@@ -311,11 +322,11 @@ let private events =
             // cos and sin on the circle; sample 0 meets its event, sample 1 cannot, sample 2 runs backward
             let circle =
                 TensorField.autonomous Seq.empty (fun y ->
-                    torch.cat ([| y.narrow(1L, 1L, 1L).neg (); y.narrow (1L, 0L, 1L) |], 1L))
+                    torch.cat ([| y.narrow(1L, 1L, 1L).neg(); y.narrow (1L, 0L, 1L) |], 1L))
 
             let levels = Tensors.vector [| 0.5; 2.0; 0.5; 0.99999 |]
 
-            let event = {
+            let event: TensorEvent = {
                 Name = "level"
                 Condition = fun _ y -> levels.sub (y.select (1L, 1L))
                 Crossing = Either
@@ -331,7 +342,7 @@ let private events =
             let statuses = [| Status.Terminated; Status.Success; Status.Terminated; Status.Terminated |]
             Expect.equal solution.Status statuses "status"
             close 1e-8 (asin 0.5) solution.FinalTimes[0] "rising"
-            close 1e-8 (asin 0.5 - Math.PI) solution.FinalTimes[2] "backward"
+            close 1e-8 (-Math.PI - asin 0.5) solution.FinalTimes[2] "backward"
             close 1e-5 (asin 0.99999) solution.FinalTimes[3] "a dip between the sub-points"
             close 1e-12 0.5 (at solution.Final [| 0L; 1L |]) "the event state is a step value"
             Expect.equal solution.FinalTimes[1] 3.0 "untouched"
@@ -342,10 +353,17 @@ let private events =
 /// y' = -a y + b sin(w t), with parameters.
 let private forced (p: Tensor) =
     TensorField.create [ p ] (fun t y ->
-        let cube = y.mul(y).mul(y).mul (p[0L])
-        cube.neg().add (t.mul(p[1L]).sin().mul (p[2L])))
+        let cube = y.mul(y).mul(y).mul(p[0L])
+        cube.neg().add(t.mul(p[1L]).sin().mul(p[2L])))
 
-let private gradientOf differentiation (loss: BatchSolution -> Tensor) (change: BatchOptions -> BatchOptions) makeField (y0: float[][]) p =
+let private gradientOf
+    differentiation
+    (loss: BatchSolution -> Tensor)
+    (change: BatchOptions -> BatchOptions)
+    makeField
+    (y0: float[][])
+    p
+    =
     use _ = torch.NewDisposeScope()
     let y = (matrix y0).requires_grad_ true
     let parameters = (Tensors.vector p).requires_grad_ true
@@ -353,7 +371,7 @@ let private gradientOf differentiation (loss: BatchSolution -> Tensor) (change: 
 
     let options =
         change {
-            options 1e-9 (Array.init batch (fun i -> 0.1 * float i)) (Array.init batch (fun i -> 2.0 - 0.9 * float i)) with
+            options 1e-9 (Array.init batch (fun i -> 0.1 * float i)) (Array.init batch (fun i -> 1.9 - 0.9 * float i)) with
                 Differentiation = differentiation
         }
 
@@ -378,7 +396,10 @@ let private checkGradient name loss change makeField (y0: float[][]) (p: float[]
 
     for j in 0 .. p.Length - 1 do
         let moved by = p |> Array.mapi (fun i x -> if i = j then x + by else x)
-        let rise = value Differentiation.Recorded y0 (moved eps) - value Differentiation.Recorded y0 (moved -eps)
+
+        let rise =
+            value Differentiation.Recorded y0 (moved eps) - value Differentiation.Recorded y0 (moved -eps)
+
         close tolerance (rise / (2.0 * eps)) recordedP[j] $"{name}: parameter {j}"
 
     let width = y0[0].Length
@@ -395,7 +416,7 @@ let private checkGradient name loss change makeField (y0: float[][]) (p: float[]
 let private ball (p: Tensor) =
     TensorField.create [ p ] (fun _ y ->
         let speed = y.narrow (1L, 1L, 1L)
-        torch.cat ([| speed; torch.zeros_like(speed).sub (p[0L]) |], 1L))
+        torch.cat ([| speed; torch.zeros_like(speed).sub(p[0L]) |], 1L))
 
 let private gradients =
     testList "gradients" [
@@ -403,7 +424,7 @@ let private gradients =
             let weights = Tensors.vector [| 0.3; -1.0; 2.0 |]
 
             let loss (solution: BatchSolution) =
-                solution.States.nansum().add (solution.Final.mul(solution.Final).sum(1L).mul(weights).sum ())
+                solution.States.nansum().add(solution.Final.mul(solution.Final).sum(1L).mul(weights).sum())
 
             let save (options: BatchOptions) = {
                 options with
@@ -435,11 +456,11 @@ let private gradients =
             }
 
             let loss (solution: BatchSolution) =
-                let mutable sum = solution.Final.mul(solution.Final).sum ()
+                let mutable sum = solution.Final.mul(solution.Final).sum()
 
                 for sample in solution.Occurrences do
                     for occurrence in sample do
-                        sum <- sum.add(occurrence.TimeTensor.mul (3.0.ToScalar())).add (occurrence.After[1L])
+                        sum <- sum.add(occurrence.TimeTensor.mul (3.0.ToScalar())).add(occurrence.After[1L])
 
                 sum
 
@@ -457,11 +478,9 @@ let private gradients =
 
         test "a failed sample leaves no NaN in the gradients of others" {
             // sqrt of a negative number: NaN values and NaN derivatives, once a sample gets there
-            let field (p: Tensor) =
-                TensorField.create [ p ] (fun _ y -> y.sqrt().mul(p[0L]).neg ())
+            let field (p: Tensor) = TensorField.create [ p ] (fun _ y -> y.sqrt().mul(p[0L]).neg())
 
-            let singular (p: Tensor) =
-                TensorField.create [ p ] (fun _ y -> y.mul(y).mul (p[0L]))
+            let singular (p: Tensor) = TensorField.create [ p ] (fun _ y -> y.mul(y).mul(p[0L]))
 
             for how in [ Differentiation.Recorded; Differentiation.DiscreteDefault ] do
                 for makeField, y0, t1 in
@@ -482,14 +501,13 @@ let private gradients =
 
                     let loss (solution: BatchSolution) =
                         status <- solution.Status
-                        solution.Final[0L].sum().add (solution.Final[2L].sum ())
+                        solution.Final[0L].sum().add(solution.Final[2L].sum())
 
                     let _, gy, gp = gradientOf how loss change makeField y0 [| 1.0 |]
                     Expect.notEqual status[1] Status.Success "the second fails"
                     let alone = [| y0[0]; y0[2] |]
 
-                    let only (options: BatchOptions) =
-                        { options with T0 = [| 0.0; 0.0 |]; T1 = [| t1[0]; t1[2] |] }
+                    let only (options: BatchOptions) = { options with T0 = [| 0.0; 0.0 |]; T1 = [| t1[0]; t1[2] |] }
 
                     let lossAlone (solution: BatchSolution) = solution.Final.sum ()
                     let _, gyAlone, gpAlone = gradientOf how lossAlone only makeField alone [| 1.0 |]
@@ -502,7 +520,12 @@ let private gradients =
         test "Recorded is twice differentiable" {
             use _ = torch.NewDisposeScope()
             let y = (matrix [| [| 0.5 |]; [| 0.25 |] |]).requires_grad_ true
-            let options = { options 1e-10 [| 0.0; 0.0 |] [| 1.0; 2.0 |] with Differentiation = Differentiation.Recorded }
+
+            let options = {
+                options 1e-10 [| 0.0; 0.0 |] [| 1.0; 2.0 |] with
+                    Differentiation = Differentiation.Recorded
+            }
+
             let solution = BatchOde.solve options square y
             let first = (Autograd.vjpGraph [| solution.Final |] [| y |] [| torch.ones_like y |])[0]
             let second = (Autograd.vjp [| first |] [| y |] [| torch.ones_like y |])[0]
@@ -516,7 +539,12 @@ let private gradients =
             let p = (Tensors.vector [| 1.0 |]).requires_grad_ true
             let field = TensorField.create Seq.empty (fun t y -> y.mul(p[0L]).add t)
             let y0 = (matrix [| [| 1.0 |]; [| 2.0 |] |]).requires_grad_ true
-            let options = { options 1e-6 [| 0.0; 0.0 |] [| 1.0; 1.0 |] with Differentiation = Differentiation.DiscreteDefault }
+
+            let options = {
+                options 1e-6 [| 0.0; 0.0 |] [| 1.0; 1.0 |] with
+                    Differentiation = Differentiation.DiscreteDefault
+            }
+
             Expect.throwsT<ArgumentException> (fun () -> BatchOde.solve options field y0 |> ignore) "refused"
         }
     ]
