@@ -74,6 +74,12 @@ module internal BatchTensors =
 
         bits
 
+    /// (batch, rest).
+    let perSample (x: Tensor) : Tensor = x.reshape [| x.shape[0]; -1L |]
+
+    /// Zero for each sample whose values are all finite, else NaN; float64.
+    let blemish (x: Tensor) : Tensor = (perSample (x.mul (0.0.ToScalar()))).sum(1L).``to`` torch.float64
+
     /// The weights of dense output at theta.
     let weights (tableau: Tableau) (theta: float) =
         tableau.Raw.Dense.Weights
