@@ -16,5 +16,6 @@ let main arguments =
         SolverTests.tests
         GradientTests.tests
         ReversibleTests.tests
+        BatchTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
