@@ -86,7 +86,7 @@ module Fit =
             Seed = options.Seed
             Coordinates = c
             Nodes = windows |> Array.map (fun w -> data.Tau[w.First])
-            LastTau = data.Tau[data.Rows - 1]
+            LastTime = times[times.Length - 1]
         }
 
         let states = windows |> Array.collect (fun w -> data.Scaled[w.First])
@@ -178,3 +178,25 @@ module Fit =
                 reraise ()
         finally
             torch.set_num_threads threads
+
+    /// Reads a fitted model, or the model of a training's checkpoint. InvalidDataException for a damaged or foreign file,
+    /// FileNotFoundException for a missing one.
+    let load (path: string) : FitResult =
+        NativeLibraries.ensure ()
+        let checkpoint = Checkpoint.Load(path, ForecastModel.CheckpointKind)
+        let find name = checkpoint.Tensors |> Array.tryFind (fun array -> array.Name = name)
+
+        let loss, evaluations, seconds =
+            match find "fit.summary" |> Option.map _.ToDoubles(), find "training.counters" with
+            | Some [| loss; evaluations |], _ -> loss, int64 evaluations, 0.0
+            | _, Some stored ->
+                let counters = Counters.load path stored
+                counters.Loss, counters.Evaluations, counters.Seconds
+            | _ -> nan, 0L, 0.0
+
+        {
+            Model = ForecastModel.OfCheckpoint(path, checkpoint)
+            Loss = loss
+            Evaluations = evaluations
+            Elapsed = TimeSpan.FromSeconds seconds
+        }

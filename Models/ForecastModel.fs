@@ -35,8 +35,8 @@ type ModelConfig = {
     Coordinates: Coordinates
     /// Scaled times of the fitted initial states, rising, the first one 0.
     Nodes: float[]
-    /// Last scaled time of the training data.
-    LastTau: float
+    /// Last time of the training data.
+    LastTime: float
 }
 
 /// Configurations as JSON.
@@ -62,7 +62,7 @@ module internal ModelConfig =
         json["offset"] <- array c.Offset
         json["spread"] <- array c.Spread
         json["nodes"] <- array config.Nodes
-        json["lastTau"] <- config.LastTau
+        json["lastTime"] <- config.LastTime
         json.ToJsonString()
 
     let ofJson (path: string) (text: string) : ModelConfig =
@@ -95,7 +95,7 @@ module internal ModelConfig =
                     Spread = list "spread"
                 }
                 Nodes = list "nodes"
-                LastTau = get "lastTau"
+                LastTime = get "lastTime"
             }
 
             let d = columns.Length
@@ -127,6 +127,8 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
 
     /// The configuration.
     member _.Config = config
+    /// The last time of the training data.
+    member _.LastTime = config.LastTime
     /// The right-hand side.
     member _.Ode = model
     member internal _.Law = law
@@ -215,7 +217,7 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
                 null
             else
                 let lastScale = if config.Kind = ModelKind.Hybrid then 0.0 else 0.1
-                let period = if config.TimeInput then max 1.0 config.LastTau else 0.0
+                let period = if config.TimeInput then max 1.0 (c.Tau config.LastTime) else 0.0
                 new NeuralOde(c, config.Hidden, config.Activation, lastScale, period, generator)
 
         let shape = [| int64 config.Nodes.Length; int64 c.Dimension |]
@@ -241,6 +243,12 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
     /// Reads a model. InvalidDataException for a damaged or foreign file, FileNotFoundException for a missing one.
     static member Load(path: string) : ForecastModel =
         ForecastModel.OfCheckpoint(path, Checkpoint.Load(path, ForecastModel.CheckpointKind))
+
+    /// Writes the model atomically, with the misfit and the evaluations of its fit.
+    member this.Save(path: string, loss: float, evaluations: int64) =
+        ObjectDisposedException.ThrowIf(disposed, typeof<ForecastModel>)
+        use summary = Tensors.vector [| loss; float evaluations |]
+        this.ToCheckpoint("", [| NamedArray.FromTensor("fit.summary", summary) |]).Save path
 
     interface IDisposable with
         member _.Dispose() =

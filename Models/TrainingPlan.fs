@@ -109,6 +109,25 @@ type TrainingOptions = {
         Threads = 1
     }
 
+    /// The defaults with these options; the door for the C# facade.
+    static member Create
+        (kind, prior, hidden, positive, iterations, learningRate, seed, windowLength, checkpointPath, checkpointEvery, resume, threads) : TrainingOptions =
+        {
+            TrainingOptions.Default with
+                Kind = kind
+                Prior = prior
+                Hidden = hidden
+                Positive = positive
+                Iterations = iterations
+                LearningRate = learningRate
+                Seed = seed
+                WindowLength = windowLength
+                CheckpointPath = checkpointPath
+                CheckpointEvery = checkpointEvery
+                Resume = resume
+                Threads = threads
+        }
+
 /// Where training stands.
 type TrainingReport = {
     /// Name of the phase.
@@ -166,6 +185,7 @@ module internal TrainingPlan =
             let widths = String.Join(", ", options.Hidden)
             bad $"Hidden needs one or more widths from 1 to 4096; got [{widths}]"
 
+        if options.Seed < 0 then bad $"Seed must not be negative; got {options.Seed}"
         if options.CheckpointEvery < 1 then bad $"CheckpointEvery must be at least 1; got {options.CheckpointEvery}"
         if options.Threads < 1 then bad $"Threads must be at least 1; got {options.Threads}"
         if options.BatchSize < 1 then bad $"BatchSize must be at least 1; got {options.BatchSize}"
@@ -201,8 +221,8 @@ module internal TrainingPlan =
         let planned =
             match options.Kind with
             | ModelKind.Mechanistic -> [|
-                phase "windows" 100 0.05 true false true rows
-                phase "trajectory" 300 0.02 true false false rows
+                phase "windows" 60 0.05 true false true rows
+                phase "trajectory" 240 0.02 true false false rows
               |]
             | ModelKind.NeuralOde -> [|
                 phase "windows" 300 0.01 false true true head
@@ -210,9 +230,9 @@ module internal TrainingPlan =
                 phase "all data" 100 0.002 false true false rows
               |]
             | _ -> [|
-                phase "windows" 100 0.05 true false true rows
-                phase "trajectory" 300 0.02 true false false rows
-                phase "network" 200 0.003 true true false head
+                phase "windows" 60 0.05 true false true rows
+                phase "trajectory" 240 0.02 true false false rows
+                phase "network" 150 0.003 true true false head
                 phase "all data" 100 0.002 true true false rows
               |]
 
