@@ -17,5 +17,6 @@ let main arguments =
         GradientTests.tests
         ReversibleTests.tests
         BatchTests.tests
+        ModelsTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
