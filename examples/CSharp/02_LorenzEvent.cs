@@ -29,8 +29,8 @@ internal static class LorenzEvent
         Solution solution = Ode.Solve(
             Lorenz,
             t0: 0,
-            t1: 100,
-            y0: [1, 1, 1],
+            t1: 40,
+            y0: [-8, 8, 27],
             new SolveOptions
             {
                 Method = OdeMethod.Vern7,

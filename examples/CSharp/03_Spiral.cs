@@ -39,7 +39,7 @@ internal static class Spiral
         };
 
         double first = Evaluate(network, truth, options);
-        for (int iteration = 0; iteration < 60; iteration++)
+        for (int iteration = 0; iteration < 150; iteration++)
         {
             using IDisposable inner = NewDisposeScope();
             long[] from = new long[32];
@@ -55,7 +55,7 @@ internal static class Spiral
 
         double last = Evaluate(network, truth, options);
         Console.WriteLine($"mean squared error over all windows: {first:g3} before, {last:g3} after training");
-        Check.That(last < first / 10, $"spiral: the loss fell by a factor of {first / last:f0}");
+        Check.That(last < first / 50, $"spiral: the loss fell by a factor of {first / last:f0}");
     }
 
     private static double Evaluate(Cubic network, Tensor truth, TensorSolveOptions options)

@@ -68,6 +68,7 @@ internal static class SolveCases
             }
 
             double coarse = method.Order >= 7 ? 0.5 : 0.1;
+            // The embedded error is far above the tolerance at these steps, and must not matter.
             double order = Math.Log2(Error(coarse) / Error(coarse / 2));
             Check.That(order > method.Order - 0.4, $"{method}: observed order {order}, stated {method.Order}");
             if (method.IsAdaptive)

@@ -152,6 +152,15 @@ internal static class TensorCases
             }
         );
         Check.Near(solution.FinalState.item<double>(), (Math.Exp(-1) + 2) * Math.Exp(-1), 1e-9, "after the dose");
+
+        // The continuous output outlives the scopes of the solve under every gradient.
+        Tensor wanted = Numbers(1).requires_grad_(true);
+        foreach (Gradient gradient in new[] { Gradient.Recorded, Gradient.Discrete(), Gradient.Backsolve() })
+        {
+            TensorSolution tracked = Ode.Solve((_, y) => -y, 0, 2, wanted, s_tight with { SaveAt = SaveAt.Dense, Gradient = gradient });
+            Check.Near(tracked.At(0.7).item<double>(), Math.Exp(-0.7), 1e-8, $"{gradient}: dense");
+        }
+
         Check.Near(solution.At(0.5).item<double>(), Math.Exp(-0.5), 1e-8, "dense before");
         Check.Near(solution.At(1.5).item<double>(), (Math.Exp(-1) + 2) * Math.Exp(-0.5), 1e-8, "dense after");
     }
@@ -207,7 +216,10 @@ internal static class TensorCases
 
         void Once()
         {
-            using TensorSolution solution = Ode.Solve(field, 0, 1, y0, s_tight with { SaveAt = SaveAt.EverySteps, Gradient = Gradient.None });
+            using TensorSolution solution = Ode.Solve(field, 0, 1, y0, s_tight with { SaveAt = SaveAt.Dense, Gradient = Gradient.None });
+            bool complete = Ode.TrySolve((_, y) => y * y, 0, 2, y0, out TensorSolution partial, new() { Gradient = Gradient.None });
+            partial.Dispose();
+            Check.That(!complete, $"no blow-up");
         }
 
         Once();
