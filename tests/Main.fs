@@ -18,5 +18,6 @@ let main arguments =
         ReversibleTests.tests
         BatchTests.tests
         ModelsTests.tests
+        FacadeTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
