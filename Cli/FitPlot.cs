@@ -28,7 +28,7 @@ internal static class FitPlot
         {
             Color color = new ScottPlot.Palettes.Category10().GetColor(column);
             AddLine(plot, curve, column, 0, cut, color, LinePattern.Solid);
-            AddLine(plot, curve, column, cut - 1, curve.Count, color, LinePattern.Dashed);
+            AddLine(plot, curve, column, cut - 1, curve.Count, color, LinePattern.DenselyDashed);
             AddPoints(plot, train, column, color, MarkerShape.FilledCircle);
             AddPoints(plot, heldOut, column, color, MarkerShape.OpenCircle);
             Explain(plot, new LegendItem { LabelText = model.ColumnNames[column], LineColor = color, LineWidth = 3 });
@@ -39,6 +39,7 @@ internal static class FitPlot
         string prior = model.Model == ForecastModelKind.NeuralOde ? "" : $", {model.Prior}";
         plot.Title($"{name}: {FitCommand.Name(model.Model)} model{prior}");
         plot.XLabel(model.TimeName);
+        plot.Axes.Bottom.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = Numbers.Tick };
         plot.ShowLegend(Edge.Right);
         plot.Axes.SetLimitsX(model.FirstTime - 0.02 * (end - model.FirstTime), end + 0.02 * (end - model.FirstTime));
         return plot.GetImageBytes(Width, Height, ImageFormat.Png);
@@ -76,7 +77,7 @@ internal static class FitPlot
     private static void ExplainStyles(Plot plot, bool data, bool heldOut)
     {
         Explain(plot, new LegendItem { LabelText = "fitted", LineColor = s_grey, LineWidth = 2 });
-        Explain(plot, new LegendItem { LabelText = "forecast", LineColor = s_grey, LineWidth = 2, LinePattern = LinePattern.Dashed });
+        Explain(plot, new LegendItem { LabelText = "forecast", LineColor = s_grey, LineWidth = 2, LinePattern = LinePattern.DenselyDashed });
         Explain(plot, new LegendItem { LabelText = "end of the fitted data", LineColor = s_grey, LineWidth = 1.5f, LinePattern = LinePattern.Dotted });
         foreach ((string text, MarkerShape shape) in Markers(data, heldOut))
         {

@@ -12,6 +12,9 @@ internal static class Numbers
     /// <summary>Four significant digits.</summary>
     internal static string Short(double number) => number.ToString("G4", CultureInfo.InvariantCulture);
 
+    /// <summary>A place on an axis, which the arithmetic of equal steps left with trailing digits.</summary>
+    internal static string Tick(double number) => number.ToString("G7", CultureInfo.InvariantCulture);
+
     /// <summary>Seconds below a minute, else minutes and seconds.</summary>
     internal static string Duration(TimeSpan time) =>
         time.TotalSeconds < 60
