@@ -1,3 +1,5 @@
+extern alias core;
+
 using System;
 using System.Collections.Generic;
 using System.Globalization;
@@ -79,7 +81,7 @@ public sealed class TimeSeries
     public void WriteCsv(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        AtomicFile.Write(path, WriteCsv);
+        core::Continuum.AtomicFile.Write(path, WriteCsv);
     }
 
     /// <summary>The rows with <paramref name="from"/> ≤ time ≤ <paramref name="to"/>.</summary>

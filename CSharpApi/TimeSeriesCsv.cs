@@ -1,3 +1,5 @@
+extern alias core;
+
 using System;
 using System.Collections.Generic;
 using System.Globalization;
@@ -48,7 +50,7 @@ internal sealed class TimeSeriesCsv
 
     internal static TimeSeries Read(string path, TimeSeriesCsvOptions options)
     {
-        using Stream stream = AtomicFile.OpenRead(path);
+        using Stream stream = core::Continuum.AtomicFile.OpenRead(path);
         CsvReaderOptions format = new()
         {
             Separator = options.Delimiter ?? Detect(stream),

@@ -156,6 +156,14 @@ type TensorSolution
     member internal _.With(states: Tensor, final: Tensor) =
         new TensorSolution(raw, states, final, occurrences, errorEstimate, stiffnessEstimate)
 
+    /// Takes the states of the continuous output out of all dispose scopes, so that the scopes of the solve do not free them.
+    static member internal DetachDense(raw: Solution<Tensor>) =
+        match raw.Dense with
+        | ValueSome(:? IHoldsStates<Tensor> as dense) -> dense.Replace _.DetachFromDisposeScope()
+        | _ -> ()
+
+        raw
+
     /// Hands the results to the enclosing dispose scope.
     member internal this.MoveToOuterScope() =
         let move (x: Tensor) =
@@ -171,6 +179,15 @@ type TensorSolution
             move occurrence.TimeTensor
             move occurrence.Before
             move occurrence.After
+
+        match raw.Dense with
+        | ValueSome(:? IHoldsStates<Tensor> as dense) ->
+            dense.Replace(fun x ->
+                // A detached tensor cannot join a scope again, an alias of it can.
+                let owned = x.alias().MoveToOuterDisposeScope()
+                x.Dispose()
+                owned)
+        | _ -> ()
 
         this
 
@@ -189,3 +206,10 @@ type TensorSolution
                 free occurrence.TimeTensor
                 free occurrence.Before
                 free occurrence.After
+
+            match raw.Dense with
+            | ValueSome(:? IHoldsStates<Tensor> as dense) ->
+                dense.Replace(fun x ->
+                    x.Dispose()
+                    x)
+            | _ -> ()

@@ -11,6 +11,13 @@ open System.Threading
 type internal DenseSolution<'S>(steps: IDenseSolution<'S>[], start: float, finish: float) =
     let direction = if finish >= start then 1.0 else -1.0
 
+    interface IHoldsStates<'S> with
+        member _.Replace change =
+            for step in steps do
+                match step with
+                | :? IHoldsStates<'S> as step -> step.Replace change
+                | _ -> ()
+
     interface IDenseSolution<'S> with
         member _.Start = start
         member _.End = finish
@@ -241,6 +248,8 @@ module internal Integrate =
         let mutable failure: exn = null
         let mutable failedStep = 0.0
         let mutable finished = false
+        // An attempted step that was not accepted: its memory scope is open.
+        let mutable underWay = false
 
         let fail which text =
             status <- which
@@ -405,6 +414,7 @@ module internal Integrate =
                 save 1.0 tEnd (keep (copy stepper.Candidate))
 
             stepper.Accept()
+            underWay <- false
             t <- tEnd
 
         let report () =
@@ -547,9 +557,12 @@ module internal Integrate =
                         tEnd - t, tEnd
 
             failedStep <- hTry
+            underWay <- false
             let error = stepper.Try(hTry, tEnd)
+            underWay <- true
 
-            if error <= 1.0 && isFinite stepper.Candidate then
+            // Fixed steps are taken whatever the error estimate says, unless it is not a number.
+            if (error <= 1.0 || not adaptive && not (Double.IsNaN error)) && isFinite stepper.Candidate then
                 let struct (theta, index) = if hasEvents then findEvent t hTry else struct (2.0, -1)
 
                 if index >= 0 then
@@ -637,8 +650,10 @@ module internal Integrate =
                     Status.FieldThrew
                     $"{error.GetType().Name} from the field, an event or a change, in the step from t = {t}: {firstLine error.Message}"
 
+            let final () = if underWay then keep (copy stepper.State) else copy stepper.State
+
             if options.SaveAt.IsEndOnly then
-                save 1.0 t (copy stepper.State)
+                save 1.0 t (final ())
 
             {
                 Status = status
@@ -646,7 +661,7 @@ module internal Integrate =
                 Times = times.ToArray()
                 States = states.ToArray()
                 FinalTime = t
-                FinalState = copy stepper.State
+                FinalState = final ()
                 Occurrences = occurrences.ToArray()
                 Dense =
                     if dense && denseSteps.Count > 0 then

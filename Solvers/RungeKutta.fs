@@ -79,10 +79,24 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F
         k[0] <- value
         k[i] <- first
 
+/// The states that dense output holds, for drivers that must move them between memory scopes.
+type internal IHoldsStates<'S> =
+    /// Replaces every state by its image.
+    abstract Replace: change: ('S -> 'S) -> unit
+
 /// Dense output of one accepted step: y(theta) = y0 + h sum_p theta^p q_p.
 [<Sealed>]
 type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
-    (space: 'P, t0: float, h: float, tEnd: float, y0: 'S, q: 'S[]) =
+    (space: 'P, t0: float, h: float, tEnd: float, start: 'S, q: 'S[]) =
+    let mutable y0 = start
+
+    interface IHoldsStates<'S> with
+        member _.Replace change =
+            y0 <- change y0
+
+            for i in 0 .. q.Length - 1 do
+                q[i] <- change q[i]
+
     interface IDenseSolution<'S> with
         member _.Start = t0
         member _.End = tEnd
@@ -223,7 +237,13 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             tEnd <- stepEnd
             extrasKnown <- false
             attempted <- true
-            candidate <- kernel.Step(t, h, y, spare)
+
+            try
+                candidate <- kernel.Step(t, h, y, spare)
+            with _ ->
+                // No step is under way then: what the loop still copies must not join the scope of this one.
+                closeScope ()
+                reraise ()
 
             match tableau.Raw.Error with
             | NoEstimate -> 0.0

@@ -115,6 +115,7 @@ module TensorOde =
             t0
             t1
             y0
+        |> TensorSolution.DetachDense
 
     let private stack (states: Tensor[]) (y0: Tensor) =
         if states.Length = 0 then

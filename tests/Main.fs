@@ -9,5 +9,13 @@ let main arguments =
     torch.set_num_threads 1
 
     testSequenced
-    <| testList "Continuum" [ NativeTests.tests; TableauTests.tests; FilesTests.tests; ModelsTests.tests; CliTests.tests ]
+    <| testList "Continuum" [
+        NativeTests.tests
+        TableauTests.tests
+        FilesTests.tests
+        FacadeTests.tests
+        ModelsTests.tests
+        CliTests.tests
+        ExamplesTests.tests
+    ]
     |> runTestsWithCLIArgs [] arguments

@@ -1,0 +1,130 @@
+extern alias core;
+
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Core = core::Continuum;
+
+namespace Continuum;
+
+/// <summary>A one-step method for ordinary differential equations.</summary>
+/// <remarks>Methods are immutable and shared; a method's coefficients are read and checked on first use.</remarks>
+public sealed class OdeMethod
+{
+    private readonly Lazy<Core.Method> _method;
+
+    private OdeMethod(string name, Func<Core.Method> method)
+    {
+        Name = name;
+        _method = new Lazy<Core.Method>(method);
+    }
+
+    /// <summary>The explicit Euler method: order 1, fixed steps.</summary>
+    public static OdeMethod Euler { get; } = Known(nameof(Euler));
+
+    /// <summary>The explicit midpoint rule: order 2, fixed steps.</summary>
+    public static OdeMethod Midpoint { get; } = Known(nameof(Midpoint));
+
+    /// <summary>The explicit trapezoidal rule: order 2, adaptive.</summary>
+    public static OdeMethod Heun { get; } = Known(nameof(Heun));
+
+    /// <summary>Ralston's method: order 2, adaptive.</summary>
+    public static OdeMethod Ralston { get; } = Known(nameof(Ralston));
+
+    /// <summary>The Bogacki–Shampine 3(2) pair: adaptive, cheap at loose tolerances.</summary>
+    public static OdeMethod Bosh3 { get; } = Known(nameof(Bosh3));
+
+    /// <summary>The classical Runge–Kutta method: order 4, fixed steps.</summary>
+    public static OdeMethod Rk4 { get; } = Known(nameof(Rk4));
+
+    /// <summary>Kutta's 3/8 rule: order 4, fixed steps.</summary>
+    public static OdeMethod ThreeEighths { get; } = Known(nameof(ThreeEighths));
+
+    /// <summary>The Dormand–Prince 5(4) pair: adaptive.</summary>
+    public static OdeMethod Dopri5 { get; } = Known(nameof(Dopri5));
+
+    /// <summary>The Tsitouras 5(4) pair: adaptive; the default and the usual first choice.</summary>
+    public static OdeMethod Tsit5 { get; } = Known(nameof(Tsit5));
+
+    /// <summary>Verner's 7(6) pair: adaptive, for tight tolerances.</summary>
+    public static OdeMethod Vern7 { get; } = Known(nameof(Vern7));
+
+    /// <summary>The 8(5,3) method of Hairer, Nørsett and Wanner: adaptive, for tight tolerances.</summary>
+    public static OdeMethod Dop853 { get; } = Known(nameof(Dop853));
+
+    /// <summary>Verner's 9(8) pair: adaptive, for the tightest tolerances.</summary>
+    public static OdeMethod Vern9 { get; } = Known(nameof(Vern9));
+
+    /// <summary>
+    /// Reversible Heun (Kidger, Foster, Li and Lyons 2021): order 2, one evaluation a step, algebraically reversible; on tensors only.
+    /// </summary>
+    public static OdeMethod ReversibleHeun { get; } = new(nameof(ReversibleHeun), () => Core.Method.ReversibleHeun);
+
+    /// <summary>The Runge–Kutta methods, by order.</summary>
+    public static IReadOnlyList<OdeMethod> All { get; } =
+        [Euler, Midpoint, Heun, Ralston, Bosh3, Rk4, ThreeEighths, Dopri5, Tsit5, Vern7, Dop853, Vern9];
+
+    /// <summary>The name in the literature, as <see cref="FromName"/> takes it.</summary>
+    public string Name { get; }
+
+    /// <summary>The order of convergence.</summary>
+    public int Order => Inner.Order;
+
+    /// <summary>Whether the method estimates its local error, so that steps can be adaptive.</summary>
+    public bool IsAdaptive =>
+        Inner switch
+        {
+            Core.Method.RungeKutta method => method.Item.IsAdaptive,
+            Core.Method.Coupled method => method.Item1.IsAdaptive,
+            _ => true,
+        };
+
+    internal Core.Method Inner => _method.Value;
+
+    /// <summary>The tableau behind the method, whose error estimate steers the steps; null for reversible Heun.</summary>
+    internal Core.Tableau? Tableau =>
+        Inner switch
+        {
+            Core.Method.RungeKutta method => method.Item,
+            Core.Method.Coupled method => method.Item1,
+            _ => null,
+        };
+
+    /// <summary>The method of that name, in upper or lower case.</summary>
+    /// <exception cref="ArgumentException">No method has that name; the message lists those there are.</exception>
+    public static OdeMethod FromName(string name)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun);
+        return known.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
+            ?? throw new ArgumentException(
+                $"No method is named '{name}'. Known: {string.Join(", ", known.Select(method => method.Name))}.",
+                nameof(name)
+            );
+    }
+
+    /// <summary>
+    /// McCallum and Foster's (2024) reversible form of a Runge–Kutta method: same order, twice the evaluations; on tensors only.
+    /// </summary>
+    /// <param name="method">A Runge–Kutta method.</param>
+    /// <param name="coupling">The coupling of the two states, in (0, 1].</param>
+    /// <exception cref="ArgumentException"><paramref name="method"/> is not a Runge–Kutta method.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="coupling"/> is not in (0, 1].</exception>
+    public static OdeMethod Reversible(OdeMethod method, double coupling = 0.999)
+    {
+        ArgumentNullException.ThrowIfNull(method);
+        if (!(coupling > 0 && coupling <= 1))
+        {
+            throw new ArgumentOutOfRangeException(nameof(coupling), coupling, "The coupling must lie in (0, 1].");
+        }
+
+        return method.Inner is Core.Method.RungeKutta inner
+            ? new($"Reversible({method.Name})", () => Core.Method.NewCoupled(inner.Item, coupling))
+            : throw new ArgumentException($"{method.Name} is not a Runge–Kutta method; make Tsit5 or another one reversible.", nameof(method));
+    }
+
+    /// <summary>The name.</summary>
+    public override string ToString() => Name;
+
+    private static OdeMethod Known(string name) => new(name, () => Core.Method.NewRungeKutta(Core.Methods.ByName(name)));
+}

@@ -1,0 +1,18 @@
+// dotnet run --project examples/CSharp -- 1        (or 2, 3; or all)
+using System;
+using Examples;
+
+Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run];
+
+switch (args)
+{
+    case ["all"]:
+        Array.ForEach(examples, example => example());
+        return 0;
+    case [string text] when int.TryParse(text, out int number) && number >= 1 && number <= examples.Length:
+        examples[number - 1]();
+        return 0;
+    default:
+        Console.Error.WriteLine($"usage: dotnet run --project examples/CSharp -- 1..{examples.Length} | all");
+        return 1;
+}

@@ -1,0 +1,11 @@
+using System;
+using System.Collections.Generic;
+
+namespace Facade;
+
+/// <summary>The facade's tests, as seen from C#; tests/FacadeTestsBridge.fs hands them to Expecto.</summary>
+public static class Cases
+{
+    public static IEnumerable<(string Name, Action Body)> All =>
+        [.. SolveCases.All, .. EventCases.All, .. TensorCases.All, .. RuntimeCases.All, .. SurfaceCases.All];
+}
