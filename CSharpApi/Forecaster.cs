@@ -1,8 +1,11 @@
+extern alias core;
+
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Threading;
+using Core = core::Continuum;
 
 namespace Continuum;
 
@@ -10,11 +13,11 @@ namespace Continuum;
 /// <remarks>It owns native memory: dispose it. One thread may use it at a time.</remarks>
 public sealed class Forecaster : IDisposable
 {
-    private readonly ForecastModel _model;
+    private readonly Core.ForecastModel _model;
     private long _evaluations;
     private bool _disposed;
 
-    private Forecaster(ForecastModel model, double trainingLoss, long evaluations)
+    private Forecaster(Core.ForecastModel model, double trainingLoss, long evaluations)
     {
         _model = model;
         TrainingLoss = trainingLoss;
@@ -41,7 +44,7 @@ public sealed class Forecaster : IDisposable
 
     /// <summary>The law's name; "none" for a neural ODE.</summary>
     public string Prior =>
-        Model == ForecastModelKind.NeuralOde ? "none" : MechanismModule.name(_model.Config.Mechanism);
+        Model == ForecastModelKind.NeuralOde ? "none" : Core.MechanismModule.name(_model.Config.Mechanism);
 
     /// <summary>The law's parameters in the units of the data; empty for a neural ODE.</summary>
     public IReadOnlyList<KeyValuePair<string, double>> Parameters => _model.Parameters;
@@ -77,12 +80,12 @@ public sealed class Forecaster : IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         options ??= new FitOptions();
-        TrainingOptions training = Translate(options);
+        Core.TrainingOptions training = Translate(options);
         TimeSeries rows = Training(data, options.TrainUntil);
-        Action<TrainingReport>? report = progress is null ? null : r => progress.Report(Translate(r));
+        Action<Core.TrainingReport>? report = progress is null ? null : r => progress.Report(Translate(r));
         try
         {
-            FitResult result = global::Continuum.Fit.run(
+            Core.FitResult result = Core.Fit.run(
                 training,
                 rows.TimeName,
                 [.. rows.ColumnNames],
@@ -93,7 +96,7 @@ public sealed class Forecaster : IDisposable
             );
             return new Forecaster(result.Model, result.Loss, result.Evaluations);
         }
-        catch (TrainingException error)
+        catch (Core.TrainingException error)
         {
             throw new FitException(error.Message, error);
         }
@@ -105,7 +108,7 @@ public sealed class Forecaster : IDisposable
     public static Forecaster Load(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        FitResult result = global::Continuum.Fit.load(path);
+        Core.FitResult result = Core.Fit.load(path);
         return new Forecaster(result.Model, result.Loss, result.Evaluations);
     }
 
@@ -135,7 +138,7 @@ public sealed class Forecaster : IDisposable
                 ? new TimeSeries(TimeName, ColumnNames, times, values)
                 : throw new FitException("the forecast leaves the range of numbers; ask for earlier times or fit another model");
         }
-        catch (SolveFailedException error)
+        catch (Core.SolveFailedException error)
         {
             double reached = FirstTime + (error.Time * TypicalStep);
             throw new FitException(
@@ -185,15 +188,15 @@ public sealed class Forecaster : IDisposable
             );
     }
 
-    private static TrainingOptions Translate(FitOptions options)
+    private static Core.TrainingOptions Translate(FitOptions options)
     {
         if (!Enum.IsDefined(options.Model))
         {
             throw new ArgumentException($"there is no model {options.Model}; use Hybrid, NeuralOde or Mechanistic");
         }
 
-        return TrainingOptions.Create(
-            (ModelKind)(int)options.Model,
+        return Core.TrainingOptions.Create(
+            (Core.ModelKind)(int)options.Model,
             options.Prior ?? "auto",
             [.. options.Hidden ?? []],
             options.Positive,
@@ -208,7 +211,7 @@ public sealed class Forecaster : IDisposable
         );
     }
 
-    private static FitProgress Translate(TrainingReport report) =>
+    private static FitProgress Translate(Core.TrainingReport report) =>
         new(
             report.Phase,
             report.Iteration,

@@ -19,5 +19,7 @@ let main arguments =
         BatchTests.tests
         ModelsTests.tests
         FacadeTests.tests
+        ExamplesTests.tests
+        CliTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments

@@ -1,0 +1,44 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+
+namespace Continuum.Cli;
+
+/// <summary>Reads the user's CSV file; asking for a column that it does not have is a wrong command line, the rest a wrong file.</summary>
+internal static class DataFile
+{
+    internal static TimeSeries Read(string path, string? time, IReadOnlyList<string>? columns, bool dropMissing)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new IOException($"{path} is a folder; give a CSV file");
+        }
+
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException($"{path}: there is no such file; check the path (the current folder is {Directory.GetCurrentDirectory()})");
+        }
+
+        TimeSeriesCsvOptions options = new()
+        {
+            TimeColumn = time,
+            ValueColumns = columns,
+            Missing = dropMissing ? MissingValues.DropRow : MissingValues.Error,
+        };
+        try
+        {
+            return TimeSeries.ReadCsv(path, options);
+        }
+        catch (TimeSeriesFormatException failure) when (IsAskedFor(failure, time, columns))
+        {
+            throw new UsageException(failure.Message, failure);
+        }
+    }
+
+    /// <summary>Whether the defect is in the header, at a column that the command line names.</summary>
+    private static bool IsAskedFor(TimeSeriesFormatException failure, string? time, IReadOnlyList<string>? columns) =>
+        failure.Column is { } column
+        && (columns ?? []).Append(time).Contains(column)
+        && failure.Line == 1 + File.ReadLines(failure.Path).TakeWhile(string.IsNullOrWhiteSpace).Count();
+}

@@ -1,0 +1,136 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+
+namespace Continuum.Cli;
+
+/// <summary>One `continuum fit`: reads, checks, trains, compares, and only then writes the results.</summary>
+internal sealed class FitRun
+{
+    private const string ModelFile = "model.safetensors";
+    private const string TrainingFile = "training.safetensors";
+    private const string ForecastFile = "forecast.csv";
+    private const string PlotFile = "fit.png";
+
+    private readonly FitArguments _arguments;
+    private readonly TimeSeries _train;
+    private readonly TimeSeries? _heldOut;
+    private readonly OutputFolder _folder;
+    private readonly string _checkpoint;
+
+    private FitRun(FitArguments arguments)
+    {
+        _arguments = arguments;
+        TimeSeries data = DataFile.Read(arguments.Csv, arguments.TimeColumn, arguments.Columns, arguments.DropMissing);
+        (_train, _heldOut) = arguments.Split.Apply(data);
+        _folder = OutputFolder.Open(arguments.Folder, ModelFile, TrainingFile, ForecastFile, PlotFile);
+        _checkpoint = _folder.PathOf(TrainingFile);
+    }
+
+    internal static int Run(FitArguments arguments)
+    {
+        FitRun run = new(arguments);
+        using Interruption interruption = new();
+        try
+        {
+            run.Run(interruption.Token);
+            return ExitCode.Success;
+        }
+        catch (OperationCanceledException)
+        {
+            Failure.Report(
+                File.Exists(run._checkpoint)
+                    ? $"interrupted; {run._checkpoint} holds the state of training: run the same command with --resume to go on"
+                    : "interrupted before training began; nothing was written"
+            );
+            return interruption.ExitCode;
+        }
+    }
+
+    private void Run(CancellationToken cancellation)
+    {
+        if (!_arguments.Resume && !_arguments.Quiet && File.Exists(_checkpoint))
+        {
+            Console.Error.WriteLine($"starting anew: {_checkpoint} of a fit that was ended early is replaced (--resume goes on with it)");
+        }
+
+        using Forecaster model = Fit(_arguments.Options(_checkpoint), cancellation);
+        TimeSeries forecast = model.Forecast(_heldOut?.Times ?? Beyond());
+        List<KeyValuePair<string, TimeSeries>> rivals = _heldOut is null ? [] : [.. Rivals(model, cancellation)];
+        List<string> written = Write(model, forecast);
+        if (!_arguments.Quiet)
+        {
+            FitReport.Print(model, _train);
+            if (_heldOut is not null)
+            {
+                FitReport.PrintErrors(_heldOut, [new(FitCommand.Name(model.Model), forecast), .. rivals]);
+            }
+
+            FitReport.PrintFiles(written);
+        }
+    }
+
+    private Forecaster Fit(FitOptions options, CancellationToken cancellation)
+    {
+        try
+        {
+            return ProgressView.Run(_arguments.Quiet, $"fitting the {FitCommand.Name(options.Model)} model", progress => Forecaster.Fit(_train, options, progress, cancellation));
+        }
+        catch (ArgumentException failure)
+        {
+            throw new UsageException(Failure.Text(failure), failure);
+        }
+    }
+
+    /// <summary>Simpler forecasts of the held-out times: the mechanism without a network, and the last value for ever.</summary>
+    private IEnumerable<KeyValuePair<string, TimeSeries>> Rivals(Forecaster model, CancellationToken cancellation)
+    {
+        if (model.Model == ForecastModelKind.Hybrid)
+        {
+            FitOptions options = new() { Model = ForecastModelKind.Mechanistic, Prior = model.Prior, Seed = _arguments.Seed, Threads = _arguments.Threads };
+            TimeSeries? plain = null;
+            try
+            {
+                using Forecaster mechanism = Fit(options, cancellation);
+                plain = mechanism.Forecast(_heldOut!.Times);
+            }
+            catch (FitException failure)
+            {
+                Failure.Report($"the plain mechanism is left out of the comparison: {failure.Message}");
+            }
+
+            if (plain is not null)
+            {
+                yield return new($"plain {model.Prior}", plain);
+            }
+        }
+
+        yield return new("persistence", Forecaster.Persistence(_train, _heldOut!.Times));
+    }
+
+    private double[] Beyond()
+    {
+        int count = Math.Max(1, (int)Math.Round(0.3 * _train.Count));
+        double step = (_train.Times[^1] - _train.Times[0]) / (_train.Count - 1);
+        return [.. Enumerable.Range(1, count).Select(k => _train.Times[^1] + k * step)];
+    }
+
+    private List<string> Write(Forecaster model, TimeSeries forecast)
+    {
+        // The picture first: the one that may fail for reasons of its own, while nothing of an earlier fit is replaced yet.
+        byte[]? picture = _arguments.Plot ? FitPlot.Draw(_arguments.DataName, model, _train, _heldOut, forecast.Times[^1]) : null;
+        List<string> written = [_folder.PathOf(ModelFile), _folder.PathOf(ForecastFile)];
+        model.Save(written[0]);
+        forecast.WriteCsv(written[1]);
+        if (picture is not null)
+        {
+            written.Add(_folder.PathOf(PlotFile));
+            OutputFolder.Write(written[^1], picture);
+        }
+
+        File.Delete(_checkpoint);
+        return written;
+    }
+}

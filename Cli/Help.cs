@@ -1,0 +1,41 @@
+using System;
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.Linq;
+
+namespace Continuum.Cli;
+
+/// <summary>The generated help of a command, then examples and what the exit codes mean.</summary>
+internal sealed class Help : SynchronousCommandLineAction
+{
+    private readonly HelpAction _generated;
+    private readonly string _epilogue;
+
+    private Help(HelpAction generated, string epilogue)
+    {
+        _generated = generated;
+        _epilogue = epilogue;
+    }
+
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        _generated.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output.WriteLine(_epilogue.ReplaceLineEndings(Environment.NewLine));
+        return ExitCode.Success;
+    }
+
+    /// <summary>Gives a command its own help, with an epilogue.</summary>
+    internal static void Extend(Command command, string epilogue)
+    {
+        HelpOption option = command.Options.OfType<HelpOption>().FirstOrDefault() ?? new HelpOption { Recursive = false };
+        if (!command.Options.Contains(option))
+        {
+            command.Options.Add(option);
+        }
+
+        option.Action = new Help((HelpAction)option.Action!, epilogue);
+    }
+}

@@ -1,0 +1,53 @@
+using System;
+using System.CommandLine;
+
+namespace Continuum.Cli;
+
+/// <summary>The command line: reads it, runs a command, turns every failure into one line and an exit code.</summary>
+internal static class Program
+{
+    private const string Epilogue = """
+        Examples:
+          continuum fit examples/data/lynx-hare.csv
+          continuum forecast out/lynx-hare/model.safetensors --to 1930
+          continuum doctor
+
+        Exit codes: 0 done, 1 a file, the training or the installation failed, 2 wrong command line, 130 ended by Ctrl+C.
+        A failure is one line on the error stream; with the environment variable CONTINUUM_TRACE=1 its stack follows.
+        """;
+
+    internal static int Main(string[] arguments)
+    {
+        try
+        {
+            ParseResult parsed = Root().Parse(arguments.Length == 0 ? ["--help"] : arguments);
+            return parsed.Errors.Count == 0
+                ? parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null })
+                : throw new UsageException($"{Defect(parsed)}; see {Name(parsed)} --help");
+        }
+        catch (Exception failure)
+        {
+            return Failure.Report(failure);
+        }
+    }
+
+    private static RootCommand Root()
+    {
+        RootCommand root = new("Learns the differential equation behind a time series and forecasts with it.")
+        {
+            FitCommand.Create(),
+            ForecastCommand.Create(),
+            DoctorCommand.Create(),
+        };
+        Help.Extend(root, Epilogue);
+        return root;
+    }
+
+    private static string Defect(ParseResult parsed) =>
+        parsed.UnmatchedTokens is [string stranger, ..]
+            ? $"'{stranger}' is no {(stranger.StartsWith('-') ? "option" : "command or argument")} of {Name(parsed)}"
+            : parsed.Errors[0].Message.TrimEnd('.');
+
+    private static string Name(ParseResult parsed) =>
+        parsed.CommandResult.Command is RootCommand ? "continuum" : $"continuum {parsed.CommandResult.Command.Name}";
+}

@@ -1,0 +1,67 @@
+using System;
+using System.Diagnostics;
+using Spectre.Console;
+
+namespace Continuum.Cli;
+
+/// <summary>
+/// Shows the progress of a fit on the error stream, which leaves the output to the results: a bar on a terminal, a line
+/// now and then elsewhere.
+/// </summary>
+internal abstract class ProgressView : IProgress<FitProgress>
+{
+    public abstract void Report(FitProgress value);
+
+    /// <summary>Runs a fit that reports its progress.</summary>
+    internal static T Run<T>(bool quiet, string start, Func<IProgress<FitProgress>?, T> fit)
+    {
+        if (quiet)
+        {
+            return fit(null);
+        }
+
+        if (Console.IsErrorRedirected)
+        {
+            return fit(new Lines());
+        }
+
+        IAnsiConsole terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        return terminal
+            .Progress()
+            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn())
+            .Start(context => fit(new Bar(context.AddTask(start))));
+    }
+
+    private static string State(FitProgress now)
+    {
+        string validation = double.IsFinite(now.ValidationLoss) ? $" (held back: {Numbers.Short(now.ValidationLoss)})" : "";
+        return $"loss {Numbers.Short(now.Loss)}{validation}, {now.Evaluations} evaluations, {Numbers.Duration(now.Elapsed)}";
+    }
+
+    private sealed class Lines : ProgressView
+    {
+        private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
+        private readonly Stopwatch _sinceLine = Stopwatch.StartNew();
+        private string _phase = "";
+
+        public override void Report(FitProgress value)
+        {
+            if (value.Phase != _phase || _sinceLine.Elapsed > s_pause)
+            {
+                _phase = value.Phase;
+                _sinceLine.Restart();
+                Console.Error.WriteLine($"{value.Phase} {value.Iteration}/{value.Iterations}: {State(value)}");
+            }
+        }
+    }
+
+    private sealed class Bar(ProgressTask task) : ProgressView
+    {
+        public override void Report(FitProgress value)
+        {
+            task.MaxValue = Math.Max(1, value.Iterations);
+            task.Value = value.Iteration;
+            task.Description = Markup.Escape($"{value.Phase} {value.Iteration}/{value.Iterations}: {State(value)}");
+        }
+    }
+}
