@@ -9,5 +9,11 @@ let main arguments =
     torch.set_num_threads 1
 
     testSequenced
-    <| testList "Continuum" [ NativeTests.tests; TableauTests.tests; FilesTests.tests; FacadeTests.tests; ExamplesTests.tests ]
+    <| testList "Continuum" [
+        NativeTests.tests
+        TableauTests.tests
+        FilesTests.tests
+        FacadeTests.tests
+        ExamplesTests.tests
+    ]
     |> runTestsWithCLIArgs [] arguments

@@ -62,6 +62,9 @@ check
     (solution.Status = Status.Terminated && abs (z - 45.0) < 1e-9)
     $"lorenz: ended on z = {z:f9} at t = {solution.FinalTime:f4}"
 
-check (found.Length = again.Length && found.Length > 0) $"lorenz: {found.Length} events, {again.Length} zeros of the dense output"
+check
+    (found.Length = again.Length && found.Length > 0)
+    $"lorenz: {found.Length} events, {again.Length} zeros of the dense output"
+
 let worst = Array.map2 (fun a b -> abs (a - b)) found again |> Array.max
 check (worst < 1e-7) $"lorenz: they agree within {worst:e1}"
