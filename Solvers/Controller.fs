@@ -45,24 +45,21 @@ module Controller =
 [<Sealed>]
 type internal ControllerState(feedback: Feedback) =
     // Errors below this count as this, so that one exact step does not blow up the next (HNW's 1e-4).
-    let floor = 1e-4
-    let mutable previous = 1.0
-    let mutable older = 1.0
+    let floor = Math.Log 1e-4
+    // Logarithms of the errors of the last two accepted steps: a factor costs one logarithm and one exponential.
+    let mutable previous = 0.0
+    let mutable older = 0.0
     let mutable justRejected = false
 
     /// Factor for the next step after an accepted one.
     member _.Accept(error: float) =
-        let e = Math.Max(error, 1e-10)
-        let mutable factor = feedback.Safety * Math.Pow(e, -feedback.Beta1)
+        let e = Math.Log(Math.Max(error, 1e-10))
 
-        if feedback.Beta2 <> 0.0 then
-            factor <- factor * Math.Pow(previous, -feedback.Beta2)
-
-        if feedback.Beta3 <> 0.0 then
-            factor <- factor * Math.Pow(older, -feedback.Beta3)
+        let factor =
+            feedback.Safety * Math.Exp -(feedback.Beta1 * e + feedback.Beta2 * previous + feedback.Beta3 * older)
 
         older <- previous
-        previous <- Math.Max(error, floor)
+        previous <- Math.Max(e, floor)
         let most = if justRejected then 1.0 else feedback.MaxFactor
         justRejected <- false
         Math.Clamp(factor, feedback.MinFactor, most)

@@ -1,0 +1,70 @@
+module Continuum.Bench.Program
+
+open System
+open Continuum
+open Continuum.Bench.Measure
+open TorchSharp
+
+let private workloads: (string * (Settings -> unit))[] = [|
+    "lorenz", Lorenz.run
+    "neural_ode_forward", NeuralOde.forward
+    "neural_ode_train",
+    fun settings ->
+        NeuralOde.train settings
+        Memory.run settings
+    "limits", Limits.run
+|]
+
+let private usage () =
+    let names = workloads |> Array.map fst |> String.concat " | "
+    eprintfn $"usage: dotnet run -c Release --project bench -- (all | {names}) ... [--json] [--runs 7] [--threads 1]"
+    1
+
+type private Request = { Settings: Settings; Names: string list; Bad: bool }
+
+let rec private read request (arguments: string list) =
+    match arguments with
+    | [] -> request
+    | "--json" :: rest -> read { request with Settings = { request.Settings with Json = true } } rest
+    | ("--runs" | "--threads" as option) :: value :: rest ->
+        match Int32.TryParse value with
+        | true, n when n > 0 ->
+            let settings =
+                if option = "--runs" then
+                    { request.Settings with Runs = n }
+                else
+                    { request.Settings with Threads = n }
+
+            read { request with Settings = settings } rest
+        | _ -> { request with Bad = true }
+    | "all" :: rest ->
+        let names = workloads |> Array.map fst |> Array.toList
+        read { request with Names = request.Names @ names } rest
+    | name :: rest when workloads |> Array.exists (fun (known, _) -> known = name) ->
+        read { request with Names = request.Names @ [ name ] } rest
+    | _ -> { request with Bad = true }
+
+[<EntryPoint>]
+let main arguments =
+    NativeLibraries.ensure ()
+
+    match arguments with
+    | [| "--memory"; way; steps |] ->
+        torch.set_num_threads 1
+        Memory.child way (int steps)
+        0
+    | _ ->
+        let start = { Settings = { Json = false; Runs = 7; Threads = 1 }; Names = []; Bad = false }
+
+        let request = read start (List.ofArray arguments)
+
+        if request.Bad || request.Names.IsEmpty then
+            usage ()
+        else
+            torch.set_num_threads request.Settings.Threads
+
+            for name in request.Names do
+                let _, run = workloads |> Array.find (fun (known, _) -> known = name)
+                run request.Settings
+
+            0

@@ -1,0 +1,71 @@
+/// The peer: our driver of SUNDIALS, built here when gcc and Debian's libsundials-dev are.
+module Continuum.Bench.Sundials
+
+open System
+open System.Diagnostics
+open System.Globalization
+open System.IO
+open System.Text.Json
+open Continuum.Bench.Measure
+
+/// What the driver reports.
+type Outcome = { Seconds: float; Evaluations: int; Steps: int; State: float[] }
+
+let private run (program: string) (arguments: string[]) =
+    let info = ProcessStartInfo(program, RedirectStandardOutput = true, RedirectStandardError = true)
+
+    for argument in arguments do
+        info.ArgumentList.Add argument
+
+    try
+        use child = Process.Start info
+        let text = child.StandardOutput.ReadToEndAsync()
+        child.StandardError.ReadToEnd() |> ignore
+        child.WaitForExit()
+        if child.ExitCode = 0 then text.Result else null
+    with :? ComponentModel.Win32Exception ->
+        null
+
+/// Path of the built driver, or null when it cannot be built here.
+let driver =
+    lazy
+        (if isNull root then
+             null
+         else
+             let source = Path.Combine(root, "bench", "sundials", "sundials_bench.c")
+             let folder = Path.Combine(root, "artifacts", "sundials")
+             let binary = Path.Combine(folder, "sundials_bench")
+
+             if File.Exists binary && File.GetLastWriteTimeUtc binary > File.GetLastWriteTimeUtc source then
+                 binary
+             else
+                 Directory.CreateDirectory folder |> ignore
+
+                 let libraries =
+                     "-lsundials_cvode -lsundials_arkode -lsundials_nvecserial -lsundials_sunmatrixdense -lsundials_sunlinsoldense -lsundials_sunnonlinsolfixedpoint -lm"
+
+                 let arguments = Array.append [| "-O3"; "-march=native"; source; "-o"; binary |] (libraries.Split ' ')
+                 if isNull (run "gcc" arguments) then null else binary)
+
+/// Runs the driver; ValueNone when it is not there or fails.
+let solve (problem: string) (method: string) (rtol: float) (atol: float) (runs: int) : Outcome voption =
+    if isNull driver.Value then
+        ValueNone
+    else
+        let text (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
+
+        match run driver.Value [| problem; method; text rtol; text atol; string runs; "0.05" |] with
+        | null -> ValueNone
+        | output ->
+            use document = JsonDocument.Parse output
+            let read (name: string) = document.RootElement.GetProperty name
+
+            ValueSome {
+                Seconds = read("median").GetDouble()
+                Evaluations = read("nfe").GetInt32()
+                Steps = read("steps").GetInt32()
+                State = [|
+                    for x in read("y").EnumerateArray() do
+                        x.GetDouble()
+                |]
+            }
