@@ -311,6 +311,13 @@ type internal ReversibleStepper(scheme: ReversibleScheme, space: TensorSpace) =
     member _.Fresh = fresh
     /// Where the attempted step ends.
     member _.End = tEnd
+    /// |h| times the field's Lipschitz constant, as seen along the attempted step.
+    member _.Expansion =
+        finish ()
+        let from = if scheme.SharesSlope then z1 else y1
+        let distance = normed.Distance(from, z)
+        if distance = 0.0 then 0.0 else abs h * normed.Distance(endSlope, slope) / distance
+
     /// Does what the attempted step still lacks, so that Accept cannot fail.
     member _.Complete() = finish ()
 
@@ -429,21 +436,24 @@ type internal ReversibleHeunStepper(space: TensorSpace, field: TensorField) =
 type internal CoupledStepper(tableau: Tableau, coupling: float, space: TensorSpace, field: TensorField, like: Tensor) =
     inherit ReversibleStepper(CoupledScheme(tableau, coupling, space, field, like), space)
 
-/// What the backward sweep needs of a forward solve: the steps as numbers, and a pair of states now and then.
+/// What the backward sweep needs of a forward solve: the steps as numbers, and a pair of states now and then: after
+/// `every` steps, or before the logarithm of the growth of errors on the way back is estimated to exceed `most`.
 [<Sealed>]
-type internal ReversibleTape(every: int) =
+type internal ReversibleTape(every: int, most: float) =
     let steps = List<ReversibleStep>()
     // Index of the saved value -> how many steps came before it.
     let saves = List<struct (int * int)>()
     let marks = List<int>()
     let pairs = List<Tensor>()
     let mutable last = 0
+    let mutable growth = 0.0
 
     let store (y: Tensor) (z: Tensor) =
         marks.Add steps.Count
         pairs.Add(y.alias().DetachFromDisposeScope())
         pairs.Add(z.alias().DetachFromDisposeScope())
         last <- steps.Count
+        growth <- 0.0
 
     member _.Steps = steps
     member _.Saves = saves
@@ -464,8 +474,12 @@ type internal ReversibleTape(every: int) =
             let own = stepper :?> ReversibleStepper
             own.Complete()
 
-            if steps.Count - last >= every then
+            let expansion = if most < infinity then own.Expansion else 0.0
+
+            if steps.Count - last >= every || steps.Count > last && not (growth + expansion <= most) then
                 store stepper.State own.Second
+
+            growth <- growth + expansion
 
             steps.Add { From = stepper.Time; To = own.End; H = h; Fresh = own.Fresh }
 
@@ -572,7 +586,15 @@ module internal Reversible =
             use _ = torch.NewDisposeScope()
             let space = TensorSpace(solveOptions.Tolerance, false)
             let normed = space :> INormedSpace<Tensor>
-            let tape = ReversibleTape every
+
+            let most =
+                if options.CheckpointEvery > 0 then
+                    infinity
+                else
+                    let rounding, target = if y0.dtype = torch.float64 then 2.2e-16, 1e-10 else 1.2e-7, 1e-5
+                    Math.Log(target / rounding)
+
+            let tape = ReversibleTape(every, most)
             let stepper = stepper method space field y0
             tape.Watch stepper
 

