@@ -28,13 +28,10 @@ type BacksolveOptions = {
 /// How a reversible solve is differentiated.
 type ReversibleOptions = {
     /// Coupling in (0, 1] of McCallum and Foster's scheme; the backward error grows like coupling^-n between checkpoints.
-    /// A mode that decays at rate r needs a coupling below exp(-r h): on strongly dissipative problems take 0.9, not 0.999.
     Coupling: float
-    /// Steps between stored states; 0 takes as many as keep the estimated growth of rounding errors small (coupling^-n below 1e-8
-    /// in float64, and with the field's own expansion below 1e-10), at most 256.
+    /// Steps between stored states; 0 takes as many as keep the growth below 1e-8 in float64, at most 256.
     CheckpointEvery: int
-    /// As in BacksolveOptions; told once a sweep when a reconstructed state misses a stored one by more than 1e-6 of its size (1e-3
-    /// below float64).
+    /// As in BacksolveOptions; told when a reconstructed state misses a stored one.
     OnDrift: Action<float, string>
 }
 
@@ -162,14 +159,6 @@ type TensorSolution
         | Status.Terminated -> this
         | _ -> raise (SolveFailedException(raw.Status, raw.FinalTime, raw.Message, raw.Exception))
 
-    member private _.EachDense(action: Tensor -> unit) =
-        match raw.Dense with
-        | ValueSome dense ->
-            match box dense with
-            | :? IHoldsStates<Tensor> as holder -> holder.Each action
-            | _ -> ()
-        | ValueNone -> ()
-
     /// The same outcome with other states.
     member internal _.With(states: Tensor, final: Tensor) =
         new TensorSolution(raw, states, final, occurrences, errorEstimate, stiffnessEstimate)
@@ -190,13 +179,10 @@ type TensorSolution
             move occurrence.Before
             move occurrence.After
 
-        this.EachDense(fun x -> x.MoveToOuterDisposeScope() |> ignore)
         this
 
     interface IDisposable with
-        member this.Dispose() =
-            this.EachDense(fun x -> x.Dispose())
-
+        member _.Dispose() =
             let free (x: Tensor) =
                 if not (isNull x) then
                     x.Dispose()

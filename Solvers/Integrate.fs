@@ -46,13 +46,6 @@ type internal DenseSolution<'S>(steps: IDenseSolution<'S>[], start: float, finis
 
             steps[low].At t
 
-    interface IHoldsStates<'S> with
-        member _.Each action =
-            for step in steps do
-                match box step with
-                | :? IHoldsStates<'S> as holder -> holder.Each action
-                | _ -> ()
-
 /// Default options and checks.
 [<RequireQualifiedAccess>]
 module SolveOptions =

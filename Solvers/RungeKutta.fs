@@ -134,10 +134,6 @@ module internal StepDefaults =
             if not (isNull own) then
                 own.Dispose()
 
-/// Dense output that holds states of its own: whoever frees or moves results must reach them.
-type internal IHoldsStates<'S> =
-    abstract Each: action: ('S -> unit) -> unit
-
 /// Dense output of one accepted step: y(theta) = y0 + h sum_p theta^p q_p.
 [<Sealed>]
 type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
@@ -162,11 +158,6 @@ type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
 
             let mutable space = space
             space.Combine(space.Allocate y0, y0, h, powers, q, q.Length)
-
-    interface IHoldsStates<'S> with
-        member _.Each action =
-            action y0
-            Array.iter action q
 
 /// The stepper of every explicit tableau, over any normed space under a scalar clock.
 [<Sealed>]
