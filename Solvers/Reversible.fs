@@ -114,14 +114,19 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
     override _.Estimate = struct (difference, slopes, 2)
 
     override _.Pull(step, pair, gradients) =
-        let struct (leaf1, slope1) = if isNull pair.Leaf then graph step.To pair.Z else struct (pair.Leaf, pair.Slope)
+        let struct (leaf1, slope1) =
+            if isNull pair.Leaf then
+                graph step.To pair.Z
+            else
+                struct (pair.Leaf, pair.Slope)
+
         let f1 = slope1.detach ()
         let halfStep = (0.5 * step.H).ToScalar()
         let whole = step.H.ToScalar()
         let weighted = pair.GradY.mul halfStep
         let gradSlope1 = if isNull pair.GradSlope then weighted else weighted.add pair.GradSlope
         let gradZ1 = pair.GradZ.add (gradients.Backward([| slope1 |], [| gradSlope1 |], [| leaf1 |])[0])
-        let z = pair.Y.add(pair.Y.sub pair.Z).sub (f1.mul whole)
+        let z = pair.Y.add(pair.Y.sub pair.Z).sub(f1.mul whole)
         let struct (leaf, slope) = graph step.From z
         let f = slope.detach ()
 
@@ -141,7 +146,14 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
         else
             let struct (leaf, slope) = if isNull pair.Leaf then graph t pair.Z else struct (pair.Leaf, pair.Slope)
             let through = gradients.Backward([| slope |], [| pair.GradSlope |], [| leaf |])[0]
-            { pair with GradZ = pair.GradZ.add through; GradSlope = null; Leaf = null; Slope = null }
+
+            {
+                pair with
+                    GradZ = pair.GradZ.add through
+                    GradSlope = null
+                    Leaf = null
+                    Slope = null
+            }
 
 /// A tableau's increment Psi_h applied forward from z and backward from y: y1 = c y + (1 - c) z + Psi_h(t, z),
 /// z1 = z - Psi_-h(t1, y1).
@@ -200,7 +212,7 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
             if coupling = 1.0 then
                 y
             else
-                y.mul(coupling.ToScalar()).add (z, (1.0 - coupling).ToScalar())
+                y.mul(coupling.ToScalar()).add(z, (1.0 - coupling).ToScalar())
 
         normed.Combine(mixed, mixed, h, b, onward.K, count)
 
@@ -235,7 +247,7 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         let rest = rest.detach ()
 
         {
-            Y = rest.add(z, (coupling - 1.0).ToScalar()).div (coupling.ToScalar())
+            Y = rest.add(z, (coupling - 1.0).ToScalar()).div(coupling.ToScalar())
             Z = z
             GradY = gradY.mul (coupling.ToScalar())
             GradZ = pair.GradZ.add(gradY, (1.0 - coupling).ToScalar()).add through[0]
@@ -311,12 +323,17 @@ type internal ReversibleStepper(scheme: ReversibleScheme, space: TensorSpace) =
     member _.Fresh = fresh
     /// Where the attempted step ends.
     member _.End = tEnd
+
     /// |h| times the field's Lipschitz constant, as seen along the attempted step.
     member _.Expansion =
         finish ()
         let from = if scheme.SharesSlope then z1 else y1
         let distance = normed.Distance(from, z)
-        if distance = 0.0 then 0.0 else abs h * normed.Distance(endSlope, slope) / distance
+
+        if distance = 0.0 then
+            0.0
+        else
+            abs h * normed.Distance(endSlope, slope) / distance
 
     /// Does what the attempted step still lacks, so that Accept cannot fail.
     member _.Complete() = finish ()
@@ -417,12 +434,9 @@ type internal ReversibleStepper(scheme: ReversibleScheme, space: TensorSpace) =
         member _.WorstComponent() =
             let struct (w, k, count) = scheme.Estimate
 
-            if isNull scope then
-                normed.WorstComponent(y, y, 0.0, [| 1.0 |], [| y |], 1)
-            elif isNull w then
-                normed.WorstComponent(y, y1, 0.0, [| 1.0 |], [| y1 |], 1)
-            else
-                normed.WorstComponent(y, y1, h, w, k, count)
+            if isNull scope then normed.WorstComponent(y, y, 0.0, [| 1.0 |], [| y |], 1)
+            elif isNull w then normed.WorstComponent(y, y1, 0.0, [| 1.0 |], [| y1 |], 1)
+            else normed.WorstComponent(y, y1, h, w, k, count)
 
         member _.Dispose() = release ()
 
@@ -439,7 +453,7 @@ type internal CoupledStepper(tableau: Tableau, coupling: float, space: TensorSpa
 /// What the backward sweep needs of a forward solve: the steps as numbers, and a pair of states now and then: after
 /// `every` steps, or before the logarithm of the growth of errors on the way back is estimated to exceed `most`.
 [<Sealed>]
-type internal ReversibleTape(every: int, most: float) =
+type internal ReversibleTape(every: int, most: float, coupling: float) =
     let steps = List<ReversibleStep>()
     // Index of the saved value -> how many steps came before it.
     let saves = List<struct (int * int)>()
@@ -474,7 +488,8 @@ type internal ReversibleTape(every: int, most: float) =
             let own = stepper :?> ReversibleStepper
             own.Complete()
 
-            let expansion = if most < infinity then own.Expansion else 0.0
+            // Twice: the trajectory rarely runs along the direction that expands most.
+            let expansion = if most < infinity then 2.0 * own.Expansion - Math.Log coupling else 0.0
 
             if steps.Count - last >= every || steps.Count > last && not (growth + expansion <= most) then
                 store stepper.State own.Second
@@ -483,8 +498,7 @@ type internal ReversibleTape(every: int, most: float) =
 
             steps.Add { From = stepper.Time; To = own.End; H = h; Fresh = own.Fresh }
 
-        member _.Saved(index, theta) =
-            saves.Add(struct (index, (if theta < 0.0 then 0 else steps.Count)))
+        member _.Saved(index, theta) = saves.Add(struct (index, (if theta < 0.0 then 0 else steps.Count)))
 
         member _.Changed(_, _, _) = ()
 
@@ -594,7 +608,12 @@ module internal Reversible =
                     let rounding, target = if y0.dtype = torch.float64 then 2.2e-16, 1e-10 else 1.2e-7, 1e-5
                     Math.Log(target / rounding)
 
-            let tape = ReversibleTape(every, most)
+            let coupling =
+                match method with
+                | Coupled(_, coupling) -> coupling
+                | _ -> 1.0
+
+            let tape = ReversibleTape(every, most, coupling)
             let stepper = stepper method space field y0
             tape.Watch stepper
 
@@ -645,7 +664,7 @@ module internal Reversible =
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
             let saved = context.Saved
-            let initial = saved[0].detach ()
+            let initial = saved[0].detach()
             use gradients = new GradientAccumulator(field.Parameters)
             let scheme = scheme method (TensorSpace(solveOptions.Tolerance, true)) field initial
 
@@ -726,7 +745,12 @@ module internal Reversible =
 
                 if first.Fresh then
                     let settled = scheme.Settle(first.From, pair, gradients)
-                    pair <- { settled with GradY = settled.GradY.add settled.GradZ; GradZ = torch.zeros_like initial }
+
+                    pair <- {
+                        settled with
+                            GradY = settled.GradY.add settled.GradZ
+                            GradZ = torch.zeros_like initial
+                    }
 
                 for x in [| pair.GradY; pair.GradZ; pair.GradSlope |] do
                     if not (isNull x) then
@@ -749,5 +773,5 @@ module internal Reversible =
 
         let flat = Autograd.customVjp (Array.append [| y0 |] field.Parameters) forward backward
         let n = int64 raw.States.Length
-        let states = flat.narrow(0L, 0L, n * size).reshape (Array.append [| n |] y0.shape)
+        let states = flat.narrow(0L, 0L, n * size).reshape(Array.append [| n |] y0.shape)
         new TensorSolution(raw, states, flat.narrow(0L, n * size, size).reshape y0.shape, [||], null, null)
