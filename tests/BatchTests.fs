@@ -280,6 +280,46 @@ let private bounce terminal : TensorEvent = {
 
 let private events =
     testList "events" [
+        test "a sample whose event function is not a number fails alone; counts do not depend on the batch" {
+            use _ = torch.NewDisposeScope()
+            let limits = [| 0.05; nan; 1.2; -0.5; 2.4 |]
+
+            let solve (order: int[]) =
+                let limit = Tensors.vector (order |> Array.map (fun i -> limits[i]))
+
+                let event: TensorEvent = {
+                    Name = "limit"
+                    Condition = fun _ y -> y.select(1L, 1L).sub limit
+                    Crossing = Either
+                    Apply = ValueSome(fun t y -> y.mul(0.9.ToScalar()).add(t.mul (0.01.ToScalar())))
+                    Terminal = false
+                    MaxOccurrences = 3
+                }
+
+                let pick (values: 'a[]) = order |> Array.map (fun i -> values[i])
+
+                BatchOde.solve
+                    { options 1e-8 (pick starts) (pick ends) with Events = [| event |] }
+                    pendulum
+                    (matrix (pick pendulumStarts))
+
+            let all = solve [| 0; 1; 2; 3; 4 |]
+            Expect.equal all.Status[1] Status.NonFinite "bad event"
+            Expect.stringContains all.Messages[1] "limit" "message"
+            let order = [| 4; 2; 0; 3; 3 |]
+            let other = solve order
+
+            order
+            |> Array.iteri (fun place i ->
+                Expect.equal all.Status[i] Status.Success "others"
+                Expect.equal other.Accepted[place] all.Accepted[i] "accepted"
+                let times (solution: BatchSolution) k = solution.Occurrences[k] |> Array.map _.Time
+                Expect.equal (times other place) (times all i) "event times"
+                Expect.equal (largestDifference other.Final[int64 place] all.Final[int64 i]) 0.0 "state")
+
+            Expect.exists all.Occurrences (fun list -> list.Length > 0) "events happened"
+        }
+
         test "bouncing balls from different heights" {
             use _ = torch.NewDisposeScope()
             let heights = [| 1.0; 2.0; 5.0; 0.3 |]
@@ -521,6 +561,37 @@ let private gradients =
                     close 1e-12 gyAlone[0] gy[0] "first"
                     close 1e-12 0.0 gy[1] "failed"
                     close 1e-12 gyAlone[1] gy[2] "third"
+        }
+
+        test "through an event that only marks, under a field that depends on time" {
+            let mark (level: float) terminal : TensorEvent = {
+                Name = "mark"
+                Condition =
+                    fun t y -> y.select(1L, 0L).sub((level).ToScalar()).sub(t.select(1L, 0L).mul(0.01.ToScalar()))
+                Crossing = Either
+                Apply = ValueNone
+                Terminal = terminal
+                MaxOccurrences = Int32.MaxValue
+            }
+
+            let loss (solution: BatchSolution) =
+                let mutable sum = solution.Final.mul(solution.Final).sum()
+
+                for sample in solution.Occurrences do
+                    for occurrence in sample do
+                        sum <- sum.add(occurrence.TimeTensor.mul (3.0.ToScalar())).add(occurrence.Before[1L])
+
+                sum
+
+            for terminal in [ false; true ] do
+                checkGradient
+                    $"mark, terminal {terminal}"
+                    loss
+                    (fun options -> { options with Events = [| mark 0.6 terminal; mark 0.8 terminal |] })
+                    forced
+                    [| [| 1.0; 0.5 |]; [| -0.5; 1.2 |]; [| 0.3; 0.1 |] |]
+                    [| 0.7; 3.0; 1.1 |]
+                    2e-6
         }
 
         test "Recorded is twice differentiable" {
