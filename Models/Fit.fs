@@ -154,7 +154,7 @@ module Fit =
             use data = data
 
             try
-                let training = TrainingRun(options, data, raw, model, generator, counters)
+                use training = new TrainingRun(options, data, raw, model, generator, counters)
                 let finished = counters.Phase >= (TrainingPlan.phases options data.Rows).Length
 
                 if not finished then
@@ -163,6 +163,7 @@ module Fit =
                     | _ -> ()
 
                     training.Run(progress, cancellation)
+                    counters.Seconds <- training.Seconds
 
                 let windows = TrainingPlan.windows options data.Rows
                 let struct (loss, _) = misfit data model.Ode windows model.NodeStates

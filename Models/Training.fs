@@ -99,6 +99,8 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
         optimizer <- TrainingPlan.optimizer options (rate phase) (moving phase |> Array.map snd)
         scheduler <- TrainingPlan.schedule options phase.Iterations (rate phase) optimizer
 
+        use _ = torch.NewDisposeScope()
+
         for _, parameter in model.Trainable do
             if not (isNull parameter.grad) then
                 parameter.grad <- null
@@ -243,6 +245,9 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
                 Elapsed = TimeSpan.FromSeconds(secondsBefore + clock.Elapsed.TotalSeconds)
             }
 
+    /// Time spent so far.
+    member _.Seconds = secondsBefore + clock.Elapsed.TotalSeconds
+
     /// The whole state as a checkpoint.
     member _.Checkpoint(finished: bool) : Checkpoint =
         counters.Seconds <- secondsBefore + clock.Elapsed.TotalSeconds
@@ -364,9 +369,10 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
             counters.Halvings <- 0
             counters.Validation <- nan
 
-        counters.Seconds <- secondsBefore + clock.Elapsed.TotalSeconds
-
-        if not (isNull optimizer) then
-            optimizer.Dispose()
-
         save true
+
+    interface IDisposable with
+        member _.Dispose() =
+            if not (isNull optimizer) then
+                optimizer.Dispose()
+                optimizer <- null

@@ -232,8 +232,8 @@ module internal TrainingPlan =
             | _ -> [|
                 phase "windows" 60 0.05 true false true rows
                 phase "trajectory" 240 0.02 true false false rows
-                phase "network" 150 0.003 true true false head
-                phase "all data" 100 0.002 true true false rows
+                phase "network" 150 0.003 (isNull (Environment.GetEnvironmentVariable "FREEZE")) true false head
+                phase "all data" 100 0.002 (isNull (Environment.GetEnvironmentVariable "FREEZE")) true false rows
               |]
 
         if options.Iterations = 0 then
