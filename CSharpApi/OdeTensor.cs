@@ -1,12 +1,11 @@
 extern alias core;
-
 using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
-using Core = core::Continuum;
 using static TorchSharp.torch;
+using Core = core::Continuum;
 
 namespace Continuum;
 

@@ -1,10 +1,9 @@
 extern alias core;
-
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using Core = core::Continuum;
 using static TorchSharp.torch;
+using Core = core::Continuum;
 
 namespace Continuum;
 

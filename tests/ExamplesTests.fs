@@ -16,7 +16,6 @@ let private run (arguments: string list) =
     let start = ProcessStartInfo("dotnet", arguments, WorkingDirectory = root)
     start.RedirectStandardOutput <- true
     start.RedirectStandardError <- true
-    start.Environment["CONTINUUM_EXAMPLES_CONFIGURATION"] <- configuration
     use child = Process.Start start
     let errors = child.StandardError.ReadToEndAsync()
     let output = child.StandardOutput.ReadToEnd()
@@ -25,6 +24,9 @@ let private run (arguments: string list) =
     Expect.stringContains output "OK" "the last line says so"
 
 let private program = Path.Combine(root, "artifacts", "bin", "Examples", configuration, "Examples.dll")
+
+/// continuum.fsx takes the release build unless told otherwise.
+let private define = if configuration = "debug" then "--define:CONTINUUM_DEBUG" else "--optimize+"
 
 let private scripts =
     Directory.GetFiles(Path.Combine(root, "examples", "FSharp"), "0*.fsx") |> Array.sort
@@ -35,7 +37,7 @@ let tests =
             test $"C# example {number}" { run [ program; string number ] }
 
         for script in scripts do
-            test $"F# script {Path.GetFileName script}" { run [ "fsi"; script ] }
+            test $"F# script {Path.GetFileName script}" { run [ "fsi"; define; script ] }
 
         test "every C# example has an F# twin" {
             let names folder pattern =

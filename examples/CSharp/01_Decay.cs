@@ -28,7 +28,7 @@ internal static class Decay
         {
             double exact = 100 * Math.Exp(-k * solution.Times[i]);
             worst = Math.Max(worst, Math.Abs(solution.States[i][0] - exact) / exact);
-            Console.WriteLine($"t = {solution.Times[i], 4}   y = {solution.States[i][0]:f8}   exact = {exact:f8}");
+            Console.WriteLine($"t = {solution.Times[i],4}   y = {solution.States[i][0]:f8}   exact = {exact:f8}");
         }
 
         Check.That(worst < 1e-7, $"decay: largest relative error {worst:e1} in {solution.Statistics.Accepted} steps");

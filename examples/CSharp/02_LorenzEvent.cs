@@ -6,7 +6,7 @@ using Continuum;
 namespace Examples;
 
 /// <summary>
-/// The Lorenz attractor with events: upward crossings of the plane z = 27 (a Poincaré section), and an end as soon as z exceeds 46.
+/// The Lorenz attractor with events: upward crossings of the plane z = 27 (a Poincaré section), and an end as soon as z exceeds 45.
 /// The crossings are found again from the dense output.
 /// </summary>
 internal static class LorenzEvent
@@ -21,8 +21,8 @@ internal static class LorenzEvent
         };
         OdeEvent summit = new()
         {
-            Name = "z = 46",
-            Condition = (t, y) => y[2] - 46,
+            Name = "z = 45",
+            Condition = (t, y) => y[2] - 45,
             Terminal = true,
         };
 
@@ -49,7 +49,7 @@ internal static class LorenzEvent
         Console.WriteLine($"{found.Length} upward crossings of z = 27, the first at {string.Join(", ", found.Take(3).Select(t => $"{t:f6}"))}");
 
         Check.That(
-            solution.Status == SolveStatus.Terminated && Math.Abs(solution.FinalState[2] - 46) < 1e-9,
+            solution.Status == SolveStatus.Terminated && Math.Abs(solution.FinalState[2] - 45) < 1e-9,
             $"lorenz: ended on z = {solution.FinalState[2]:f9} at t = {solution.FinalTime:f4}"
         );
         Check.That(
