@@ -58,20 +58,37 @@ module Coordinates =
     /// Coordinates from data: times (rising, at least three) and values of shape (times, columns).
     /// `positive` None takes logarithms when every value is above 0. ArgumentException, naming row and column, when positive states are
     /// asked for and a value is not above 0.
-    let create (timeName: string) (columns: string[]) (times: float[]) (values: float[,]) (positive: bool option) : Coordinates =
+    let create
+        (timeName: string)
+        (columns: string[])
+        (times: float[])
+        (values: float[,])
+        (positive: bool option)
+        : Coordinates =
         if times.Length < 3 then
             raise (ArgumentException $"fitting needs at least three rows; the data have {times.Length}")
 
         let rows = times.Length
         let column j = Array.init rows (fun i -> values[i, j])
-        let wrong = seq { for i in 0 .. rows - 1 do for j in 0 .. columns.Length - 1 do if not (values[i, j] > 0.0) then i, j }
+
+        let wrong =
+            seq {
+                for i in 0 .. rows - 1 do
+                    for j in 0 .. columns.Length - 1 do
+                        if not (values[i, j] > 0.0) then
+                            i, j
+            }
 
         let positive =
             match positive, Seq.tryHead wrong with
             | Some true, Some(i, j) ->
                 let text (x: float) = x.ToString("R", Globalization.CultureInfo.InvariantCulture)
                 let where = $"row {i + 1} ({timeName} {text times[i]}) has {columns[j]} = {text values[i, j]}"
-                raise (ArgumentException $"positive states need values above 0, but {where}; drop the row or do not ask for positive states")
+
+                raise (
+                    ArgumentException
+                        $"positive states need values above 0, but {where}; drop the row or do not ask for positive states"
+                )
             | Some wish, _ -> wish
             | None, found -> Option.isNone found
 
@@ -79,7 +96,10 @@ module Coordinates =
 
         let scale =
             Array.init columns.Length (fun j ->
-                if positive then column j |> Array.averageBy log |> exp else deviation (column j))
+                if positive then
+                    column j |> Array.averageBy log |> exp
+                else
+                    deviation (column j))
 
         let offset = Array.init columns.Length (fun j -> if positive then 0.0 else mean (column j) / scale[j])
 
@@ -93,5 +113,8 @@ module Coordinates =
             Offset = offset
             Spread =
                 Array.init columns.Length (fun j ->
-                    if positive then deviation (column j |> Array.map (fun v -> log (v / scale[j]))) else 1.0)
+                    if positive then
+                        deviation (column j |> Array.map (fun v -> log (v / scale[j])))
+                    else
+                        1.0)
         }

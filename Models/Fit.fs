@@ -24,12 +24,23 @@ type FitResult = {
 module Fit =
     let private rawData (times: float[]) (values: float[,]) =
         use t = Tensors.vector times
-        use flat = Tensors.vector [| for i in 0 .. values.GetLength 0 - 1 do for j in 0 .. values.GetLength 1 - 1 -> values[i, j] |]
+
+        use flat =
+            Tensors.vector [|
+                for i in 0 .. values.GetLength 0 - 1 do
+                    for j in 0 .. values.GetLength 1 - 1 -> values[i, j]
+            |]
+
         use v = flat.reshape ([| values.GetLongLength 0; values.GetLongLength 1 |])
         [| NamedArray.FromTensor("data.times", t); NamedArray.FromTensor("data.values", v) |]
 
     /// Misfit of the multiple-shooting windows started at the given states, or in the data (null).
-    let private misfit (data: WindowedData) (model: OdeModel) (windows: Window[]) (states: Tensor) : struct (float * int) =
+    let private misfit
+        (data: WindowedData)
+        (model: OdeModel)
+        (windows: Window[])
+        (states: Tensor)
+        : struct (float * int) =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let states = if isNull states then data.At(windows |> Array.map _.First) else states
@@ -53,7 +64,12 @@ module Fit =
         |> Array.filter (fun (_, theta) -> Array.forall Double.IsFinite theta)
         |> fun candidates ->
             if candidates.Length = 0 then
-                raise (TrainingException($"the prior '{Mechanism.name mechanism}' finds no finite first guess in these data; choose another prior", null))
+                raise (
+                    TrainingException(
+                        $"the prior '{Mechanism.name mechanism}' finds no finite first guess in these data; choose another prior",
+                        null
+                    )
+                )
             else
                 Array.minBy score candidates
 
@@ -110,11 +126,17 @@ module Fit =
         match TrainingPlan.differences options' (TrainingPlan.fingerprint options) with
         | "" -> ()
         | changed ->
-            raise (ArgumentException $"the checkpoint '{path}' was made with other options ({changed}); resume with the same ones or start again")
+            raise (
+                ArgumentException
+                    $"the checkpoint '{path}' was made with other options ({changed}); resume with the same ones or start again"
+            )
 
         for array in raw do
             if not (checkpoint.Find(array.Name).Equals array) then
-                raise (ArgumentException $"the checkpoint '{path}' was made with other data; resume with the same ones or start again")
+                raise (
+                    ArgumentException
+                        $"the checkpoint '{path}' was made with other data; resume with the same ones or start again"
+                )
 
         let counters = Counters.load path (checkpoint.Find "training.counters")
         let model = ForecastModel.OfCheckpoint(path, checkpoint)

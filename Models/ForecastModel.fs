@@ -41,14 +41,20 @@ type ModelConfig = {
 
 /// Configurations as JSON.
 module internal ModelConfig =
-    let private array (values: seq<'value>) = JsonArray [| for value in values -> JsonValue.Create<'value> value :> JsonNode |]
+    let private array (values: seq<'value>) =
+        JsonArray [| for value in values -> JsonValue.Create<'value> value :> JsonNode |]
 
     let toJson (config: ModelConfig) : string =
         let c = config.Coordinates
         let json = JsonObject()
         json["model"] <- config.Kind.ToString()
         json["prior"] <- Mechanism.name config.Mechanism
-        json["prey"] <- (match config.Mechanism with | LotkaVolterra prey -> prey | _ -> 0)
+
+        json["prey"] <-
+            (match config.Mechanism with
+             | LotkaVolterra prey -> prey
+             | _ -> 0)
+
         json["hidden"] <- array config.Hidden
         json["activation"] <- config.Activation.ToString()
         json["timeInput"] <- config.TimeInput
@@ -101,7 +107,13 @@ module internal ModelConfig =
             let d = columns.Length
             let c = config.Coordinates
 
-            if d = 0 || c.Scale.Length <> d || c.Offset.Length <> d || c.Spread.Length <> d || config.Nodes.Length = 0 then
+            if
+                d = 0
+                || c.Scale.Length <> d
+                || c.Offset.Length <> d
+                || c.Spread.Length <> d
+                || config.Nodes.Length = 0
+            then
                 raise (FormatException "its lists differ in length")
 
             config
@@ -136,17 +148,19 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
     member internal _.NodeStates = nodes
 
     /// Names and values of the law's parameters in the data's units; empty for a neural ODE.
-    member _.Parameters : KeyValuePair<string, float>[] =
-        if isNull law then [||] else law.Parameters |> Array.map (fun (name, value) -> KeyValuePair(name, value))
+    member _.Parameters: KeyValuePair<string, float>[] =
+        if isNull law then
+            [||]
+        else
+            law.Parameters |> Array.map (fun (name, value) -> KeyValuePair(name, value))
 
     /// Everything trainable by name, in a fixed order.
-    member internal _.Trainable: (string * Modules.Parameter)[] =
-        [|
-            for struct (name, parameter) in model.named_parameters () do
-                "model." + name, parameter
+    member internal _.Trainable: (string * Modules.Parameter)[] = [|
+        for struct (name, parameter) in model.named_parameters () do
+            "model." + name, parameter
 
-            "nodes", nodes
-        |]
+        "nodes", nodes
+    |]
 
     /// The states at the given times in the data's units, (times, columns). Starts from the last fitted initial state at or before each time, so
     /// the value after the last initial state is one trajectory. `evaluations` counts evaluations of the right-hand side.
@@ -159,7 +173,10 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
 
         for i in 0 .. times.Length - 1 do
             if not (taus[i] >= -1e-9) || not (Double.IsFinite taus[i]) then
-                raise (ArgumentException $"the time {times[i]} is before the first training time {c.Origin}; a forecast starts there")
+                raise (
+                    ArgumentException
+                        $"the time {times[i]} is before the first training time {c.Origin}; a forecast starts there"
+                )
 
         let owner (tau: float) = max 0 (Array.FindLastIndex(config.Nodes, fun node -> node <= tau + 1e-9))
         use _ = torch.NewDisposeScope()
@@ -171,7 +188,11 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
         for k, members in groups do
             let start = config.Nodes[k]
             let state = Array.sub starts (k * c.Dimension) c.Dimension
-            let write i (z: float[]) = for j in 0 .. c.Dimension - 1 do result[i, j] <- c.ToValue(j, z[j])
+
+            let write i (z: float[]) =
+                for j in 0 .. c.Dimension - 1 do
+                    result[i, j] <- c.ToValue(j, z[j])
+
             let atNode, later = members |> Array.partition (fun (_, tau) -> tau - start <= 1e-9)
 
             for i, _ in atNode do
@@ -200,17 +221,25 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
         Kind = ForecastModel.CheckpointKind
         Config = ModelConfig.toJson config
         Training = training
-        Tensors = Array.append [| for name, parameter in this.Trainable -> NamedArray.FromTensor(name, parameter) |] extra
+        Tensors =
+            Array.append [| for name, parameter in this.Trainable -> NamedArray.FromTensor(name, parameter) |] extra
     }
 
     /// Kind of the checkpoints of forecast models.
     static member CheckpointKind = "forecast-model"
 
     /// A model with fresh parameters: theta of the law (ignored by a neural ODE) and initial states (nodes, columns), scaled.
-    static member internal Create(config: ModelConfig, theta: float[], states: float[], generator: torch.Generator) : ForecastModel =
+    static member internal Create
+        (config: ModelConfig, theta: float[], states: float[], generator: torch.Generator)
+        : ForecastModel =
         use _ = torch.NewDisposeScope()
         let c = config.Coordinates
-        let law = if config.Kind = ModelKind.NeuralOde then null else new MechanisticOde(config.Mechanism, c, theta)
+
+        let law =
+            if config.Kind = ModelKind.NeuralOde then
+                null
+            else
+                new MechanisticOde(config.Mechanism, c, theta)
 
         let network =
             if config.Kind = ModelKind.Mechanistic then
@@ -231,7 +260,12 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
         use generator = new torch.Generator(0UL)
 
         let model =
-            ForecastModel.Create(config, Array.zeroCreate size, Array.zeroCreate (config.Nodes.Length * c.Dimension), generator)
+            ForecastModel.Create(
+                config,
+                Array.zeroCreate size,
+                Array.zeroCreate (config.Nodes.Length * c.Dimension),
+                generator
+            )
 
         try
             checkpoint.CopyTo(seq { for name, parameter in model.Trainable -> KeyValuePair(name, parameter :> Tensor) })

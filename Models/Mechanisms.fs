@@ -20,7 +20,11 @@ module internal LeastSquares =
     /// Minimises |X c - y|^2 + ridge * trace(X'X) |c|^2 by the normal equations and elimination with pivoting.
     let solve (rows: float[][]) (y: float[]) (ridge: float) : float[] =
         let n = rows[0].Length
-        let a = Array2D.init n (n + 1) (fun i j -> rows |> Array.mapi (fun r row -> row[i] * (if j < n then row[j] else y[r])) |> Array.sum)
+
+        let a =
+            Array2D.init n (n + 1) (fun i j ->
+                rows |> Array.mapi (fun r row -> row[i] * (if j < n then row[j] else y[r])) |> Array.sum)
+
         let trace = Seq.sum (seq { for i in 0 .. n - 1 -> a[i, i] })
 
         for i in 0 .. n - 1 do
@@ -62,7 +66,10 @@ module Mechanism =
     let parse (text: string) (dimension: int) =
         match text with
         | "lotka-volterra" when dimension <> 2 ->
-            raise (ArgumentException $"the prior 'lotka-volterra' needs two columns, the data have {dimension}; choose columns or another prior")
+            raise (
+                ArgumentException
+                    $"the prior 'lotka-volterra' needs two columns, the data have {dimension}; choose columns or another prior"
+            )
         | "lotka-volterra" -> LotkaVolterra 0
         | "logistic" -> Logistic
         | "linear" -> Linear
@@ -103,7 +110,7 @@ module Mechanism =
         | Logistic ->
             let coefficients = pair ()
             perCapita (torch.addcmul (coefficients.[0L], coefficients.[1L], w, (1.0).ToScalar()))
-        | Exponential -> perCapita (theta.expand_as(z).clone ())
+        | Exponential -> perCapita (theta.expand_as(z).clone())
         | Linear ->
             let d = theta.shape[0]
             let rate = torch.nn.functional.linear (w, theta.narrow (1L, 0L, d), theta.select (1L, d))
@@ -173,7 +180,13 @@ module Mechanism =
             let signed prey =
                 let fits = [| for j in 0..1 -> regress (growth j) [| ones; middle (1 - j) |] |]
                 let sign j = if j = prey then 1.0 else -1.0
-                let agreement = Seq.sum (seq { for j in 0..1 -> (if sign j * fits[j][0] > 0.0 && sign j * fits[j][1] < 0.0 then 1 else 0) })
+
+                let agreement =
+                    Seq.sum (
+                        seq {
+                            for j in 0..1 -> (if sign j * fits[j][0] > 0.0 && sign j * fits[j][1] < 0.0 then 1 else 0)
+                        }
+                    )
 
                 let usual j factor =
                     let level = Array.average (middle (1 - j))
@@ -184,6 +197,7 @@ module Mechanism =
                     let pairs = [|
                         for j in 0..1 ->
                             let a, b = sign j * fits[j][0], -(sign j) * fits[j][1]
+
                             if factor = 0.0 && a > 0.0 && b > 0.0 then struct (a, b)
                             elif factor = 0.0 then usual j 1.0
                             else usual j factor
@@ -203,7 +217,11 @@ module Mechanism =
             let fit j =
                 let coefficients = regress (growth j) [| ones; middle j |]
                 let a, q = coefficients[0], -coefficients[1]
-                if a > 0.0 && q > 0.0 then a, q else size (growth j), size (growth j) / (2.0 * max 1e-3 (Array.max (middle j)))
+
+                if a > 0.0 && q > 0.0 then
+                    a, q
+                else
+                    size (growth j), size (growth j) / (2.0 * max 1e-3 (Array.max (middle j)))
 
             let fits = [| for j in 0 .. d - 1 -> fit j |]
             [| mechanism, Array.append (fits |> Array.map (fst >> log)) (fits |> Array.map (snd >> log)) |]
@@ -213,6 +231,17 @@ module Mechanism =
 
             let row ridge i =
                 let slopes = intervals |> Array.map (fun k -> (w[k + 1][i] - w[k][i]) / span k)
-                LeastSquares.solve (intervals |> Array.map (fun k -> features |> Array.map (fun f -> f[k]))) slopes ridge
 
-            [| for ridge in [| 1e-9; 1e-2 |] -> mechanism, [| for i in 0 .. d - 1 do yield! row ridge i |] |]
+                LeastSquares.solve
+                    (intervals |> Array.map (fun k -> features |> Array.map (fun f -> f[k])))
+                    slopes
+                    ridge
+
+            [|
+                for ridge in [| 1e-9; 1e-2 |] ->
+                    mechanism,
+                    [|
+                        for i in 0 .. d - 1 do
+                            yield! row ridge i
+                    |]
+            |]

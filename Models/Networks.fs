@@ -22,20 +22,26 @@ module internal Owned =
         parameter
 
     /// A constant that no dispose scope owns.
-    let constant (values: float[]) (shape: int64[]) : Tensor = (Tensors.ofArray values shape torch.float64 torch.CPU).DetachFromDisposeScope()
+    let constant (values: float[]) (shape: int64[]) : Tensor =
+        (Tensors.ofArray values shape torch.float64 torch.CPU).DetachFromDisposeScope()
 
 /// A fully connected network from (batch, inputs) to (batch, outputs), float64 on the CPU.
 /// Weights are uniform with variance 1/fan-in (LeCun 1998) from the generator alone, biases zero; those of the last layer
 /// are multiplied by `lastScale`, so 0 makes a network that starts as zero and 1 the usual initialisation.
 /// Parameters: weight0 (first width, inputs), bias0, weight1, and so on.
 [<Sealed>]
-type Mlp(inputs: int, hidden: int[], outputs: int, activation: Activation, lastScale: float, generator: torch.Generator) as this =
+type Mlp(inputs: int, hidden: int[], outputs: int, activation: Activation, lastScale: float, generator: torch.Generator) as this
+    =
     inherit torch.nn.Module<Tensor, Tensor>(nameof Mlp)
 
     do
         if inputs < 1 || outputs < 1 || Array.exists (fun width -> width < 1) hidden then
             let widths = String.Join(", ", hidden)
-            raise (ArgumentException $"every layer needs a width of at least 1; got {inputs} inputs, [{widths}] hidden, {outputs} outputs")
+
+            raise (
+                ArgumentException
+                    $"every layer needs a width of at least 1; got {inputs} inputs, [{widths}] hidden, {outputs} outputs"
+            )
 
     let sizes = Array.concat [ [| inputs |]; hidden; [| outputs |] ]
 

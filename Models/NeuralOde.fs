@@ -19,7 +19,7 @@ type OdeModel(name: string) =
 
     /// The model as a field for TensorOde. `start` (batch, 1) is the scaled time at the solver's time 0, sample by sample; null is 0.
     member this.Field(start: Tensor) : TensorField =
-        let parameters = Seq.cast<Tensor> (this.parameters ())
+        let parameters = Seq.cast<Tensor>(this.parameters ())
 
         if this.UsesTime then
             let rate (t: Tensor) (z: Tensor) =
@@ -62,11 +62,22 @@ type MechanisticOde(mechanism: Mechanism, coordinates: Coordinates, theta: float
 
 /// A network as the rate: dz/dtau = net(z / spread), or net(z / spread, tau / period) with `timeInput`.
 [<Sealed; AllowNullLiteral>]
-type NeuralOde(coordinates: Coordinates, hidden: int[], activation: Activation, lastScale: float, period: float, generator: torch.Generator) as this =
+type NeuralOde
+    (
+        coordinates: Coordinates,
+        hidden: int[],
+        activation: Activation,
+        lastScale: float,
+        period: float,
+        generator: torch.Generator
+    ) as this =
     inherit OdeModel(nameof NeuralOde)
     let dimension = coordinates.Dimension
     let timeInput = period > 0.0
-    let network = new Mlp((if timeInput then dimension + 1 else dimension), hidden, dimension, activation, lastScale, generator)
+
+    let network =
+        new Mlp((if timeInput then dimension + 1 else dimension), hidden, dimension, activation, lastScale, generator)
+
     let inverse = Owned.constant (coordinates.Spread |> Array.map (fun s -> 1.0 / s)) [| int64 dimension |]
 
     do
@@ -98,4 +109,4 @@ type HybridOde(law: MechanisticOde, correction: NeuralOde) as this =
     /// The network part.
     member _.Correction = correction
     override _.UsesTime = correction.UsesTime
-    override _.Rate(tau, z) = law.Rate(tau, z).add (correction.Rate(tau, z))
+    override _.Rate(tau, z) = law.Rate(tau, z).add(correction.Rate(tau, z))

@@ -9,70 +9,17 @@ open System.Text.Json.Nodes
 open System.Threading
 open TorchSharp
 
-/// The numbers that training carries from iteration to iteration, as they are stored.
-type internal Counters = {
-    mutable Phase: int
-    /// Iterations done in the phase.
-    mutable Iteration: int
-    mutable Evaluations: int64
-    /// Smallest loss of the phase's criterion.
-    mutable Best: float
-    /// Validation checks since then.
-    mutable Stale: int
-    /// Times the learning rate was halved in the phase.
-    mutable Halvings: int
-    mutable Seconds: float
-    mutable Loss: float
-    mutable Validation: float
-}
-
-module internal Counters =
-    let zero () = {
-        Phase = 0
-        Iteration = 0
-        Evaluations = 0L
-        Best = infinity
-        Stale = 0
-        Halvings = 0
-        Seconds = 0.0
-        Loss = nan
-        Validation = nan
-    }
-
-    let store (c: Counters) =
-        let numbers = [|
-            float c.Phase
-            float c.Iteration
-            float c.Evaluations
-            c.Best
-            float c.Stale
-            float c.Halvings
-            c.Seconds
-            c.Loss
-            c.Validation
-        |]
-
-        use tensor = Tensors.vector numbers
-        NamedArray.FromTensor("training.counters", tensor)
-
-    let load (path: string) (stored: NamedArray) : Counters =
-        match stored.ToDoubles() with
-        | [| phase; iteration; evaluations; best; stale; halvings; seconds; loss; validation |] -> {
-            Phase = int phase
-            Iteration = int iteration
-            Evaluations = int64 evaluations
-            Best = best
-            Stale = int stale
-            Halvings = int halvings
-            Seconds = seconds
-            Loss = loss
-            Validation = validation
-          }
-        | _ -> FileFormat.invalid path "the state of the training is damaged" "start again without resuming"
-
 /// One run of training: the model, the data and everything that changes.
 [<Sealed>]
-type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: NamedArray[], model: ForecastModel, generator: torch.Generator, counters: Counters) =
+type internal TrainingRun
+    (
+        options: TrainingOptions,
+        data: WindowedData,
+        raw: NamedArray[],
+        model: ForecastModel,
+        generator: torch.Generator,
+        counters: Counters
+    ) =
     let phases = TrainingPlan.phases options data.Rows
     let windows = TrainingPlan.windows options data.Rows
     let total = phases |> Array.sumBy _.Iterations
@@ -124,7 +71,9 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
             let length = min 5 (phase.Rows - 1)
             [| for first in 0 .. phase.Rows - 1 - length -> { First = first; Last = first + length } |]
         else
-            windows |> Array.filter (fun w -> w.First < phase.Rows - 1) |> Array.map (fun w -> { w with Last = min w.Last (phase.Rows - 1) })
+            windows
+            |> Array.filter (fun w -> w.First < phase.Rows - 1)
+            |> Array.map (fun w -> { w with Last = min w.Last (phase.Rows - 1) })
 
     let batchOf (all: Window[]) : int[] =
         if all.Length <= options.BatchSize then
@@ -134,7 +83,7 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
             Array.sub (Tensors.toArray order |> Array.map int) 0 options.BatchSize |> Array.sort
 
     let rows (indices: int[]) (tensor: Tensor) =
-        tensor.index_select (0L, torch.tensor(indices |> Array.map int64, dtype = Nullable torch.int64).clone ())
+        tensor.index_select (0L, torch.tensor(indices |> Array.map int64, dtype = Nullable torch.int64).clone())
 
     let weighted (weight: float) (loss: Tensor) = loss.mul (weight.ToScalar())
 
@@ -142,8 +91,16 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
     let lossOf (phase: Phase) (all: Window[]) (batch: int[]) : Tensor =
         let chosen = batch |> Array.map (fun i -> all[i])
         let nodes: Tensor = model.NodeStates
-        let states = if phase.FromData then data.At(chosen |> Array.map _.First) else rows batch nodes
-        let struct (predictions, cost) = data.Predict(model.Ode, chosen, states, options.Differentiation, options.Rtol)
+
+        let states =
+            if phase.FromData then
+                data.At(chosen |> Array.map _.First)
+            else
+                rows batch nodes
+
+        let struct (predictions, cost) =
+            data.Predict(model.Ode, chosen, states, options.Differentiation, options.Rtol)
+
         counters.Evaluations <- counters.Evaluations + int64 cost
 
         if isNull predictions then
@@ -161,20 +118,29 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
                     let fitted = misfit.add (weighted share start)
 
                     // The end of a window must meet the next initial state.
-                    let joints = [| for k in 0 .. batch.Length - 1 do if batch[k] + 1 < all.Length then k |]
+                    let joints = [|
+                        for k in 0 .. batch.Length - 1 do
+                            if batch[k] + 1 < all.Length then
+                                k
+                    |]
 
                     if joints.Length = 0 then
                         fitted
                     else
                         let longest = predictions.shape[1]
-                        let last = (rows joints predictions).select (1L, longest - 1L)
+                        let last = (rows joints predictions).select(1L, longest - 1L)
                         let next = rows (joints |> Array.map (fun k -> batch[k] + 1)) nodes
                         fitted.add (weighted options.Continuity (data.Distance(last, next)))
 
             if phase.Network && model.Config.Kind = ModelKind.Hybrid && options.Penalty > 0.0 then
-                let tau = if model.Ode.UsesTime then Tensors.ofArray data.Tau [| int64 data.Rows; 1L |] torch.float64 torch.CPU else null
+                let tau =
+                    if model.Ode.UsesTime then
+                        Tensors.ofArray data.Tau [| int64 data.Rows; 1L |] torch.float64 torch.CPU
+                    else
+                        null
+
                 let correction = model.Network.Rate(tau, data.All)
-                loss.add (weighted options.Penalty (correction.square().mean ()))
+                loss.add (weighted options.Penalty (correction.square().mean()))
             else
                 loss
 
@@ -186,7 +152,10 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
         let window = { First = windows[k].First; Last = data.Rows - 1 }
         let nodes: Tensor = model.NodeStates
         let states = if phase.FromData then data.At [| window.First |] else rows [| k |] nodes
-        let struct (predictions, cost) = data.Predict(model.Ode, [| window |], states, Differentiation.None, options.Rtol)
+
+        let struct (predictions, cost) =
+            data.Predict(model.Ode, [| window |], states, Differentiation.None, options.Rtol)
+
         counters.Evaluations <- counters.Evaluations + int64 cost
 
         if isNull predictions then
@@ -327,12 +296,19 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
             if counters.Halvings >= 6 || best.Count = 0 then
                 let iteration = before[counters.Phase] + counters.Iteration
                 let remedy = "lower the learning rate, choose another prior, or shorten the windows"
-                raise (TrainingException($"the loss is not finite at iteration {iteration} (phase '{phase.Name}'); {remedy}", null))
+
+                raise (
+                    TrainingException(
+                        $"the loss is not finite at iteration {iteration} (phase '{phase.Name}'); {remedy}",
+                        null
+                    )
+                )
 
             restoreBest ()
             counters.Halvings <- counters.Halvings + 1
             counters.Stale <- 0
             begin' phase
+
             for _ in 1 .. (if isNull scheduler then 0 else counters.Iteration) do
                 scheduler.step ()
 
@@ -342,7 +318,9 @@ type internal TrainingRun(options: TrainingOptions, data: WindowedData, raw: Nam
 
             if counters.Iteration = 0 then
                 begin' phase
-                if best.Count = 0 then keepBest ()
+
+                if best.Count = 0 then
+                    keepBest ()
 
             let stopped () = phase.Validated && counters.Stale > options.Patience
 

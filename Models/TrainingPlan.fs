@@ -94,7 +94,7 @@ type TrainingOptions = {
         WindowLength = 0
         BatchSize = 16
         WeightDecay = 0.0
-        Penalty = 0.1
+        Penalty = 10.0
         Continuity = 10.0
         ClipNorm = 1.0
         ValidationFraction = 0.2
@@ -111,22 +111,34 @@ type TrainingOptions = {
 
     /// The defaults with these options; the door for the C# facade.
     static member Create
-        (kind, prior, hidden, positive, iterations, learningRate, seed, windowLength, checkpointPath, checkpointEvery, resume, threads) : TrainingOptions =
-        {
-            TrainingOptions.Default with
-                Kind = kind
-                Prior = prior
-                Hidden = hidden
-                Positive = positive
-                Iterations = iterations
-                LearningRate = learningRate
-                Seed = seed
-                WindowLength = windowLength
-                CheckpointPath = checkpointPath
-                CheckpointEvery = checkpointEvery
-                Resume = resume
-                Threads = threads
-        }
+        (
+            kind,
+            prior,
+            hidden,
+            positive,
+            iterations,
+            learningRate,
+            seed,
+            windowLength,
+            checkpointPath,
+            checkpointEvery,
+            resume,
+            threads
+        ) : TrainingOptions = {
+        TrainingOptions.Default with
+            Kind = kind
+            Prior = prior
+            Hidden = hidden
+            Positive = positive
+            Iterations = iterations
+            LearningRate = learningRate
+            Seed = seed
+            WindowLength = windowLength
+            CheckpointPath = checkpointPath
+            CheckpointEvery = checkpointEvery
+            Resume = resume
+            Threads = threads
+    }
 
 /// Where training stands.
 type TrainingReport = {
@@ -173,7 +185,8 @@ module internal TrainingPlan =
 
     /// Throws ArgumentException, naming the option and its value, for an option out of its range.
     let check (options: TrainingOptions) =
-        if options.Iterations < 0 then bad $"Iterations must not be negative; got {options.Iterations}"
+        if options.Iterations < 0 then
+            bad $"Iterations must not be negative; got {options.Iterations}"
 
         if not (options.LearningRate >= 0.0 && Double.IsFinite options.LearningRate) then
             bad $"LearningRate must be positive, or 0 for the default; got {options.LearningRate}"
@@ -181,16 +194,30 @@ module internal TrainingPlan =
         if options.WindowLength < 0 || options.WindowLength = 1 then
             bad $"WindowLength must be at least 2 intervals, or 0 for the default; got {options.WindowLength}"
 
-        if options.Kind <> ModelKind.Mechanistic && (options.Hidden.Length = 0 || Array.exists (fun w -> w < 1 || w > 4096) options.Hidden) then
+        if
+            options.Kind <> ModelKind.Mechanistic
+            && (options.Hidden.Length = 0 || Array.exists (fun w -> w < 1 || w > 4096) options.Hidden)
+        then
             let widths = String.Join(", ", options.Hidden)
             bad $"Hidden needs one or more widths from 1 to 4096; got [{widths}]"
 
-        if options.Seed < 0 then bad $"Seed must not be negative; got {options.Seed}"
-        if options.CheckpointEvery < 1 then bad $"CheckpointEvery must be at least 1; got {options.CheckpointEvery}"
-        if options.Threads < 1 then bad $"Threads must be at least 1; got {options.Threads}"
-        if options.BatchSize < 1 then bad $"BatchSize must be at least 1; got {options.BatchSize}"
-        if not (options.ClipNorm > 0.0) then bad $"ClipNorm must be positive; got {options.ClipNorm}"
-        if options.Patience < 1 then bad $"Patience must be at least 1; got {options.Patience}"
+        if options.Seed < 0 then
+            bad $"Seed must not be negative; got {options.Seed}"
+
+        if options.CheckpointEvery < 1 then
+            bad $"CheckpointEvery must be at least 1; got {options.CheckpointEvery}"
+
+        if options.Threads < 1 then
+            bad $"Threads must be at least 1; got {options.Threads}"
+
+        if options.BatchSize < 1 then
+            bad $"BatchSize must be at least 1; got {options.BatchSize}"
+
+        if not (options.ClipNorm > 0.0) then
+            bad $"ClipNorm must be positive; got {options.ClipNorm}"
+
+        if options.Patience < 1 then
+            bad $"Patience must be at least 1; got {options.Patience}"
 
         if not (options.ValidationFraction >= 0.0 && options.ValidationFraction <= 0.5) then
             bad $"ValidationFraction must lie between 0 and 0.5; got {options.ValidationFraction}"
@@ -201,7 +228,11 @@ module internal TrainingPlan =
     /// Rows before the validation rows.
     let trainingRows (options: TrainingOptions) rows =
         let held = int (floor (options.ValidationFraction * float rows))
-        if options.Kind = ModelKind.Mechanistic || held < 2 || rows - held < 4 then rows else rows - held
+
+        if options.Kind = ModelKind.Mechanistic || held < 2 || rows - held < 4 then
+            rows
+        else
+            rows - held
 
     /// The phases for this many rows.
     let phases (options: TrainingOptions) (rows: int) : Phase[] =
@@ -229,11 +260,13 @@ module internal TrainingPlan =
                 phase "trajectory" 300 0.005 false true false head
                 phase "all data" 100 0.002 false true false rows
               |]
+            // The network learns as long as the validation rows allow; the law and the initial states are then fitted to all rows
+            // around it, so that no row is wasted and nothing that was not validated is added.
             | _ -> [|
-                phase "windows" 60 0.05 true false true rows
-                phase "trajectory" 240 0.02 true false false rows
-                phase "network" 150 0.003 (isNull (Environment.GetEnvironmentVariable "FREEZE")) true false head
-                phase "all data" 100 0.002 (isNull (Environment.GetEnvironmentVariable "FREEZE")) true false rows
+                phase "windows" 60 0.05 true false true head
+                phase "trajectory" 240 0.02 true false false head
+                phase "network" 150 0.003 true true false head
+                phase "all data" 100 0.02 true false false rows
               |]
 
         if options.Iterations = 0 then
@@ -241,7 +274,10 @@ module internal TrainingPlan =
         else
             let total = planned |> Array.sumBy _.Iterations |> float
             let cumulative = planned |> Array.scan (fun sum p -> sum + p.Iterations) 0
-            let scaled = cumulative |> Array.map (fun c -> int (Math.Round(float c / total * float options.Iterations)))
+
+            let scaled =
+                cumulative |> Array.map (fun c -> int (Math.Round(float c / total * float options.Iterations)))
+
             planned |> Array.mapi (fun i p -> { p with Iterations = scaled[i + 1] - scaled[i] })
 
     /// Windows of multiple shooting: first and last row each, sharing their ends.
@@ -251,7 +287,9 @@ module internal TrainingPlan =
             elif rows <= 40 then rows - 1
             else 20
 
-        [| for first in 0..length .. rows - 2 -> { First = first; Last = min (rows - 1) (first + length) } |]
+        [|
+            for first in 0..length .. rows - 2 -> { First = first; Last = min (rows - 1) (first + length) }
+        |]
 
     /// The options that change the result, as JSON: a resumed training must have the same.
     let fingerprint (options: TrainingOptions) : string =
@@ -288,7 +326,11 @@ module internal TrainingPlan =
             | null -> "nothing"
             | node -> node.ToString()
 
-        [| for pair in b do if text a pair.Key <> text b pair.Key then $"{pair.Key} was {text a pair.Key} and is {text b pair.Key}" |]
+        [|
+            for pair in b do
+                if text a pair.Key <> text b pair.Key then
+                    $"{pair.Key} was {text a pair.Key} and is {text b pair.Key}"
+        |]
         |> String.concat ", "
 
     /// The optimiser of a phase over these parameters.
@@ -297,16 +339,17 @@ module internal TrainingPlan =
         let decay = options.WeightDecay
 
         match options.Optimizer with
-        | OptimizerKind.Adam -> torch.optim.Adam (parameters, rate, beta2 = 0.99, weight_decay = decay)
-        | OptimizerKind.AdamW -> torch.optim.AdamW (parameters, rate, beta2 = 0.99, weight_decay = decay)
-        | OptimizerKind.RmsProp -> torch.optim.RMSProp (parameters, rate, weight_decay = decay)
-        | OptimizerKind.Sgd -> torch.optim.SGD (parameters, rate, momentum = 0.9, weight_decay = decay)
+        | OptimizerKind.Adam -> torch.optim.Adam(parameters, rate, beta2 = 0.99, weight_decay = decay)
+        | OptimizerKind.AdamW -> torch.optim.AdamW(parameters, rate, beta2 = 0.99, weight_decay = decay)
+        | OptimizerKind.RmsProp -> torch.optim.RMSProp(parameters, rate, weight_decay = decay)
+        | OptimizerKind.Sgd -> torch.optim.SGD(parameters, rate, momentum = 0.9, weight_decay = decay)
         | other -> raise (ArgumentOutOfRangeException(nameof options, other, "not an optimiser"))
 
     /// The schedule of a phase; null keeps the rate.
     let schedule (options: TrainingOptions) (iterations: int) (rate: float) (optimizer: torch.optim.Optimizer) =
         match options.Schedule with
-        | LearningRateSchedule.Cosine -> torch.optim.lr_scheduler.CosineAnnealingLR (optimizer, float (max 1 iterations), 0.01 * rate)
+        | LearningRateSchedule.Cosine ->
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, float (max 1 iterations), 0.01 * rate)
         | LearningRateSchedule.Exponential ->
-            torch.optim.lr_scheduler.ExponentialLR (optimizer, 0.01 ** (1.0 / float (max 1 iterations)))
+            torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1.0 / float (max 1 iterations)))
         | _ -> null

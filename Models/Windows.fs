@@ -35,12 +35,14 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
     /// Scaled values at these rows, (rows.Length, columns).
     member _.At(rows: int[]) : Tensor =
         use _ = torch.NewDisposeScope()
-        let index = torch.tensor(rows |> Array.map int64, dtype = Nullable torch.int64).clone ()
+        let index = torch.tensor(rows |> Array.map int64, dtype = Nullable torch.int64).clone()
         all.index_select(0L, index).MoveToOuterDisposeScope()
 
     /// Trajectories of all windows from `states` (windows, columns) in one joint solve: predictions (windows, longest, columns) for the
     /// rows after each First, padded with the last one, and the number of evaluations; null where the solve failed.
-    member _.Predict(model: OdeModel, windows: Window[], states: Tensor, differentiation: Differentiation, rtol: float) : struct (Tensor * int) =
+    member _.Predict
+        (model: OdeModel, windows: Window[], states: Tensor, differentiation: Differentiation, rtol: float)
+        : struct (Tensor * int) =
         let longest = windows |> Seq.map (fun w -> w.Last - w.First) |> Seq.max
         let offset (w: Window) step = tau[min w.Last (w.First + 1 + step)] - tau[w.First]
         let known = Dictionary<int64, float>()
@@ -68,7 +70,11 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
 
         let start =
             if model.UsesTime then
-                Tensors.ofArray (windows |> Array.map (fun w -> tau[w.First])) [| windows.LongLength; 1L |] torch.float64 torch.CPU
+                Tensors.ofArray
+                    (windows |> Array.map (fun w -> tau[w.First]))
+                    [| windows.LongLength; 1L |]
+                    torch.float64
+                    torch.CPU
             else
                 null
 
@@ -79,14 +85,24 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
             struct (null, cost)
         else
             let saved = solution.States.transpose (0L, 1L)
-            let index = [| for w in windows do for step in 0 .. longest - 1 -> place[key (offset w step)] |]
+
+            let index = [|
+                for w in windows do
+                    for step in 0 .. longest - 1 -> place[key (offset w step)]
+            |]
+
             let identity = index |> Array.mapi (fun i row -> row = int64 (i % longest)) |> Array.forall id
 
             let predictions =
                 if identity && union.Length = longest then
                     saved.alias ()
                 else
-                    let rows = torch.tensor(index, dtype = Nullable torch.int64).clone().reshape ([| windows.LongLength; int64 longest; 1L |])
+                    let rows =
+                        torch
+                            .tensor(index, dtype = Nullable torch.int64)
+                            .clone()
+                            .reshape([| windows.LongLength; int64 longest; 1L |])
+
                     saved.gather (1L, rows.expand ([| windows.LongLength; int64 longest; int64 d |]))
 
             struct (predictions.MoveToOuterDisposeScope(), cost)
@@ -96,8 +112,15 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
     member this.Misfit(predictions: Tensor, windows: Window[], low: int, high: int) : Tensor =
         use _ = torch.NewDisposeScope()
         let longest = int predictions.shape[1]
-        let rows = [| for w in windows do for step in 0 .. longest - 1 -> w.First + 1 + step, w.Last |]
-        let counted = rows |> Array.map (fun (row, last) -> if row <= last && row >= low && row <= high then 1.0 else 0.0)
+
+        let rows = [|
+            for w in windows do
+                for step in 0 .. longest - 1 -> w.First + 1 + step, w.Last
+        |]
+
+        let counted =
+            rows |> Array.map (fun (row, last) -> if row <= last && row >= low && row <= high then 1.0 else 0.0)
+
         let count = Array.sum counted
 
         if count = 0.0 then
@@ -111,7 +134,9 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
                 if count = float counted.Length then
                     residual
                 else
-                    residual.mul (Tensors.ofArray counted [| windows.LongLength; int64 longest; 1L |] torch.float64 torch.CPU)
+                    residual.mul (
+                        Tensors.ofArray counted [| windows.LongLength; int64 longest; 1L |] torch.float64 torch.CPU
+                    )
 
             let scale = (1.0 / (count * float d)).ToScalar()
             mask.square().sum().mul(scale).MoveToOuterDisposeScope()

@@ -8,8 +8,7 @@ open Continuum
 open Expecto
 open TorchSharp
 
-let private temporary () =
-    Path.Combine(Path.GetTempPath(), $"continuum-models-{Guid.NewGuid():N}.safetensors")
+let private temporary () = Path.Combine(Path.GetTempPath(), $"continuum-models-{Guid.NewGuid():N}.safetensors")
 
 /// Noiseless predator-prey data: x' = x (0.6 - 0.03 p), p' = p (-0.8 + 0.025 x).
 let private lotkaVolterra (rows: int) (step: float) =
@@ -28,13 +27,15 @@ let private short = lotkaVolterra 12 1.0
 let private silent: IProgress<FitProgress> = null
 let private future = [| 1911.0; 1911.5; 1914.0; 1918.0 |]
 
-let private fit (options: FitOptions) =
-    Forecaster.Fit(short, options, silent, CancellationToken.None)
+let private fit (options: FitOptions) = Forecaster.Fit(short, options, silent, CancellationToken.None)
 
 let private tiny = FitOptions(Iterations = 24, Hidden = [| 4 |])
 
 let private values (forecaster: Forecaster) =
-    forecaster.Forecast(future).Values |> Seq.cast<float> |> Seq.map BitConverter.DoubleToInt64Bits |> Seq.toArray
+    forecaster.Forecast(future).Values
+    |> Seq.cast<float>
+    |> Seq.map BitConverter.DoubleToInt64Bits
+    |> Seq.toArray
 
 let private fitted options =
     use forecaster = fit options
@@ -48,7 +49,7 @@ let private message<'error when 'error :> exn> (action: unit -> unit) =
         Expect.isFalse (error.Message.Contains '\n') $"one line: {error.Message}"
         error.Message
 
-let private refusal options = message<ArgumentException> (fun () -> (fit options).Dispose())
+let private refusal options = message<ArgumentException>(fun () -> (fit options).Dispose())
 
 /// Calls back on the thread of the fit, unlike Progress.
 type private Callback(report: FitProgress -> unit) =
@@ -57,7 +58,11 @@ type private Callback(report: FitProgress -> unit) =
 
 let private interruptedAt (iteration: int) (options: FitOptions) =
     use source = new CancellationTokenSource()
-    let progress = Callback(fun r -> if r.Iteration = iteration then source.Cancel())
+
+    let progress =
+        Callback(fun r ->
+            if r.Iteration = iteration then
+                source.Cancel())
 
     Expect.throwsT<OperationCanceledException>
         (fun () -> Forecaster.Fit(short, options, progress, source.Token).Dispose())
@@ -132,7 +137,8 @@ let tests =
                         )
 
                     try
-                        let whole = fitted (FitOptions(Model = kind, Iterations = 24, Hidden = [| 4 |], WindowLength = window))
+                        let whole =
+                            fitted (FitOptions(Model = kind, Iterations = 24, Hidden = [| 4 |], WindowLength = window))
 
                         for stop in stops do
                             interruptedAt stop (options true)
@@ -146,20 +152,21 @@ let tests =
 
         test "a checkpoint of other options or data is refused" {
             let path = temporary ()
-            let options = FitOptions(Iterations = 8, Hidden = [| 4 |], CheckpointPath = path, CheckpointEvery = 4, Resume = true)
+
+            let options =
+                FitOptions(Iterations = 8, Hidden = [| 4 |], CheckpointPath = path, CheckpointEvery = 4, Resume = true)
 
             try
                 fitted options |> ignore
                 let changed = FitOptions(Iterations = 8, Hidden = [| 5 |], CheckpointPath = path, Resume = true)
                 Expect.stringContains (refusal changed) "hidden was 4 and is 5" "names the option"
 
-                let other () =
-                    Forecaster.Fit(lotkaVolterra 11 1.0, options, silent, CancellationToken.None).Dispose()
+                let other () = Forecaster.Fit(lotkaVolterra 11 1.0, options, silent, CancellationToken.None).Dispose()
 
                 Expect.stringContains (message<ArgumentException> other) "other data" "names the data"
                 File.WriteAllText(path, "no checkpoint")
-                message<InvalidDataException> (fun () -> (fit options).Dispose()) |> ignore
-                message<InvalidDataException> (fun () -> Forecaster.Load(path).Dispose()) |> ignore
+                message<InvalidDataException>(fun () -> (fit options).Dispose()) |> ignore
+                message<InvalidDataException>(fun () -> Forecaster.Load(path).Dispose()) |> ignore
             finally
                 File.Delete path
         }
@@ -173,7 +180,11 @@ let tests =
 
         test "training stops early and keeps the parameters of the best validation loss" {
             let losses = List<float>()
-            let seen = Action<TrainingReport>(fun r -> if r.Phase = "network" then losses.Add r.ValidationLoss)
+
+            let seen =
+                Action<TrainingReport>(fun r ->
+                    if r.Phase = "network" then
+                        losses.Add r.ValidationLoss)
 
             let options = {
                 TrainingOptions.Default with
@@ -234,7 +245,11 @@ let tests =
         }
 
         test "wrong options and data are refused in one line" {
-            Expect.stringContains (refusal (FitOptions(Prior = "lotka"))) "lotka-volterra, logistic, linear, exponential" "prior"
+            Expect.stringContains
+                (refusal (FitOptions(Prior = "lotka")))
+                "lotka-volterra, logistic, linear, exponential"
+                "prior"
+
             Expect.stringContains (refusal (FitOptions(Iterations = -1))) "-1" "iterations"
             Expect.stringContains (refusal (FitOptions(Hidden = [||]))) "Hidden" "hidden"
             Expect.stringContains (refusal (FitOptions(TrainUntil = 1901.0))) "2 rows" "too few rows"
@@ -242,11 +257,13 @@ let tests =
             let signed = TimeSeries("t", [| "y" |], [| 0.0; 1.0; 2.0 |], array2D [ [ 1.0 ]; [ 0.0 ]; [ 2.0 ] ])
 
             let positive () =
-                Forecaster.Fit(signed, FitOptions(Positive = true, Prior = "linear"), silent, CancellationToken.None).Dispose()
+                Forecaster
+                    .Fit(signed, FitOptions(Positive = true, Prior = "linear"), silent, CancellationToken.None)
+                    .Dispose()
 
             Expect.stringContains (message<ArgumentException> positive) "row 2 (t 1) has y = 0" "names the row"
             use forecaster = fit (FitOptions(Model = ForecastModelKind.Mechanistic, Iterations = 4))
-            message<ArgumentException> (fun () -> forecaster.Forecast [| 1890.0 |] |> ignore) |> ignore
+            message<ArgumentException>(fun () -> forecaster.Forecast [| 1890.0 |] |> ignore) |> ignore
         }
 
         test "persistence repeats the last row" {
@@ -259,7 +276,9 @@ let tests =
             let path = temporary ()
 
             let once () =
-                use forecaster = fit (FitOptions(Iterations = 16, Hidden = [| 4 |], CheckpointPath = path, CheckpointEvery = 5))
+                use forecaster =
+                    fit (FitOptions(Iterations = 16, Hidden = [| 4 |], CheckpointPath = path, CheckpointEvery = 5))
+
                 values forecaster |> ignore
                 forecaster.Save path
                 use loaded = Forecaster.Load path
