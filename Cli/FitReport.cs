@@ -25,9 +25,7 @@ internal static class FitReport
     internal static void PrintErrors(TimeSeries truth, IReadOnlyList<KeyValuePair<string, TimeSeries>> forecasts)
     {
         Table table = Tables.Create();
-        table.Title = new TableTitle(
-            Markup.Escape($"error (RMSE) of the {truth.Count} held-out rows from {Numbers.Exact(truth.Times[0])} to {Numbers.Exact(truth.Times[^1])}")
-        );
+        Console.WriteLine($"error (RMSE) of the {truth.Count} held-out rows from {Numbers.Exact(truth.Times[0])} to {Numbers.Exact(truth.Times[^1])}:");
         table.AddColumn("column");
         foreach (string name in forecasts.Select(pair => pair.Key))
         {

@@ -89,7 +89,14 @@ internal sealed class FitRun
     {
         if (model.Model == ForecastModelKind.Hybrid)
         {
-            FitOptions options = new() { Model = ForecastModelKind.Mechanistic, Prior = model.Prior, Seed = _arguments.Seed, Threads = _arguments.Threads };
+            FitOptions options = new()
+            {
+                Model = ForecastModelKind.Mechanistic,
+                Prior = model.Prior,
+                Iterations = _arguments.Iterations ?? 0,
+                Seed = _arguments.Seed,
+                Threads = _arguments.Threads,
+            };
             TimeSeries? plain = null;
             try
             {

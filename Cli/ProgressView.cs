@@ -28,10 +28,11 @@ internal abstract class ProgressView : IProgress<FitProgress>
         IAnsiConsole terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
         return terminal
             .Progress()
-            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn())
+            .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 16 }, new PercentageColumn())
             .Start(context => fit(new Bar(context.AddTask(start))));
     }
 
+    /// <summary>Where the fit stands, for a line of a log.</summary>
     private static string State(FitProgress now)
     {
         string validation = double.IsFinite(now.ValidationLoss) ? $" (held back: {Numbers.Short(now.ValidationLoss)})" : "";
@@ -61,7 +62,9 @@ internal abstract class ProgressView : IProgress<FitProgress>
         {
             task.MaxValue = Math.Max(1, value.Iterations);
             task.Value = value.Iteration;
-            task.Description = Markup.Escape($"{value.Phase} {value.Iteration}/{value.Iterations}: {State(value)}");
+            task.Description = Markup.Escape(
+                $"{value.Phase} {value.Iteration}/{value.Iterations}, loss {Numbers.Short(value.Loss)}, {value.Evaluations} evaluations"
+            );
         }
     }
 }

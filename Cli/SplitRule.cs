@@ -37,7 +37,7 @@ internal sealed record SplitRule
 
         return (held, Share) switch
         {
-            (> 0, _) => data.Split(data.Times[kept - 1]),
+            ( > 0, _) => data.Split(data.Times[kept - 1]),
             (_, 1) => (data, null),
             _ => throw new UsageException(
                 $"--split {Text} holds out no rows; {span}: choose an earlier time, or 100% to fit them all"
