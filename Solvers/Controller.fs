@@ -56,7 +56,8 @@ type internal ControllerState(feedback: Feedback) =
         let e = Math.Log(Math.Max(error, 1e-10))
 
         let factor =
-            feedback.Safety * Math.Exp -(feedback.Beta1 * e + feedback.Beta2 * previous + feedback.Beta3 * older)
+            feedback.Safety
+            * Math.Exp -(feedback.Beta1 * e + feedback.Beta2 * previous + feedback.Beta3 * older)
 
         older <- previous
         previous <- Math.Max(e, floor)

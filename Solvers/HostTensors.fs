@@ -28,10 +28,13 @@ module internal HostTensors =
     let matches (y: Tensor) (x: Tensor) =
         let dimensions = y.dim ()
 
-        let rec sameFrom (d: int64) =
-            d = dimensions || (y.size (int d) = x.size (int d) && sameFrom (d + 1L))
+        let rec sameFrom (d: int64) = d = dimensions || (y.size (int d) = x.size (int d) && sameFrom (d + 1L))
 
-        x.dtype = y.dtype && x.dim () = dimensions && sameFrom 0L && x.device_type = DeviceType.CPU && x.is_contiguous ()
+        x.dtype = y.dtype
+        && x.dim () = dimensions
+        && sameFrom 0L
+        && x.device_type = DeviceType.CPU
+        && x.is_contiguous ()
 
     let allMatch (y: Tensor) (w: float[]) (k: Tensor[]) (count: int) =
         let mutable same = true
@@ -90,7 +93,17 @@ module internal HostTensors =
         result
 
     /// Norm of h sum_j w_j k_j scaled by atol + rtol max(|y0|, |y1|), summed in float64. y0 suits, and y1 and all slopes match.
-    let errorNorm maximum (rtol: float) (atol: float) (y0: Tensor) (y1: Tensor) (h: float) (w: float[]) (k: Tensor[]) (count: int) =
+    let errorNorm
+        maximum
+        (rtol: float)
+        (atol: float)
+        (y0: Tensor)
+        (y1: Tensor)
+        (h: float)
+        (w: float[])
+        (k: Tensor[])
+        (count: int)
+        =
         let n = int (y0.numel ())
         let mutable worst = 0.0
         let mutable sum = 0.0

@@ -93,7 +93,14 @@ type TensorEvent = {
 [<Struct>]
 type internal ScalarClockField(field: TensorField) =
     interface IField<Tensor, float> with
-        member _.Eval(t, y, _) = TensorField.verify y (field.Eval(TensorField.time field t y, y))
+        member _.Eval(t, y, _) =
+            if torch.is_grad_enabled () then
+                TensorField.verify y (field.Eval(TensorField.time field t y, y))
+            else
+                // What the field leaves behind is freed now, not at the end of the step: the next stage finds its memory still warm.
+                use scope = torch.NewDisposeScope()
+                let slope = TensorField.verify y (field.Eval(TensorField.time field t y, y))
+                if scope.Contains slope then slope.MoveToOuterDisposeScope() else slope
 
 /// TensorField under a clock that is itself a tensor.
 [<Struct>]

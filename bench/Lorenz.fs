@@ -50,22 +50,22 @@ let run (settings: Settings) =
 
     let ours =
         Array.map2
-            (fun (name, solve) times ->
+            (fun (name, solve) (times: Series) ->
                 let solution: Solution<float[]> = solve 10.0
                 let short = allocated (fun () -> solve 10.0 |> ignore)
                 let long = allocated (fun () -> solve 100.0 |> ignore)
                 let statistics = solution.Statistics
 
                 {
-                    line "lorenz" name settings.Runs (median times) with
+                    line "lorenz" name settings.Runs (median times.Wall) with
                         Evaluations = statistics.Evaluations
                         Steps = statistics.Accepted
                         Rejected = statistics.Rejected
                         Error = errorOf solution.FinalState
                         Allocated = short
                         Notes =
-                            $"{1e9 * median times / float (statistics.Accepted + statistics.Rejected):f0} ns a step; "
-                            + $"t to 100 allocates {long} bytes"
+                            $"{1e9 * median times.Wall / float (statistics.Accepted + statistics.Rejected):f0} ns a step; "
+                            + $"{1e3 * median times.Cpu:f4} ms of processor time; t to 100 allocates {long} bytes"
                 })
             variants
             samples
@@ -80,7 +80,9 @@ let run (settings: Settings) =
                             Evaluations = one.Evaluations
                             Steps = one.Steps
                             Error = errorOf one.State
-                            Notes = "the faster of a run before ours and one after"
+                            Notes =
+                                "the faster of a run before ours and one after; "
+                                + $"{1e3 * Math.Min(one.Cpu, two.Cpu):f4} ms of processor time"
                     }
                 | _ -> ValueNone)
             peers
@@ -100,11 +102,19 @@ let run (settings: Settings) =
     else
         let fastest = theirs |> Array.minBy _.Seconds
 
-        for mine in ours do
+        let fastestCpu =
+            Array.append before after
+            |> Array.choose (fun outcome ->
+                match outcome with
+                | ValueSome(outcome: Sundials.Outcome) -> Some outcome.Cpu
+                | ValueNone -> None)
+            |> Array.min
+
+        for mine, times in Array.zip ours samples do
             if mine.Error <= fastest.Error then
                 print settings {
                     line "lorenz" "summary" settings.Runs nan with
-                        Overhead = nan
                         Notes =
-                            $"{mine.Variant} / {fastest.Variant} = {mine.Seconds / fastest.Seconds:f3} at error {mine.Error:e1} against {fastest.Error:e1}"
+                            $"{mine.Variant} / {fastest.Variant} = {mine.Seconds / fastest.Seconds:f3} at error {mine.Error:e1} against {fastest.Error:e1}; "
+                            + $"by processor time {median times.Cpu / fastestCpu:f3}"
                 }

@@ -5,6 +5,7 @@ open System
 open System.Diagnostics
 open System.Globalization
 open System.IO
+open System.Runtime.InteropServices
 open System.Text.Json
 
 /// What the command line asked for.
@@ -115,13 +116,36 @@ let median (values: float[]) =
 
 let private shortest = 0.05
 
+/// Seconds a call of several samples: by the clock, and of this thread's processor time, which a busy machine disturbs less.
+type Series = { Wall: float[]; Cpu: float[] }
+
+[<Struct; StructLayout(LayoutKind.Sequential)>]
+type private TimeSpec =
+    val Seconds: int64
+    val Nanoseconds: int64
+
+[<DllImport("libc", EntryPoint = "clock_gettime")>]
+extern int private clockGetTime(int clock, TimeSpec& time)
+
+/// Processor time of this thread in seconds; NaN where the system does not tell.
+let private processor () =
+    let mutable now = TimeSpec()
+
+    // CLOCK_THREAD_CPUTIME_ID
+    if OperatingSystem.IsLinux() && clockGetTime (3, &now) = 0 then
+        float now.Seconds + 1e-9 * float now.Nanoseconds
+    else
+        nan
+
 let private time (action: unit -> unit) (inner: int) =
     let start = Stopwatch.GetTimestamp()
+    let used = processor ()
 
     for _ in 1..inner do
         action ()
 
-    Stopwatch.GetElapsedTime(start).TotalSeconds / float inner
+    let cpu = processor () - used
+    struct (Stopwatch.GetElapsedTime(start).TotalSeconds / float inner, cpu / float inner)
 
 /// Runs the action until the JIT has nothing left to improve, and returns how many calls fill one sample.
 let private warmUp (action: unit -> unit) =
@@ -136,26 +160,34 @@ let private warmUp (action: unit -> unit) =
 
         Threading.Thread.Sleep 150
 
-    let once = time action 3
+    let struct (once, _) = time action 3
     if once >= shortest then 1 else int (ceil (shortest / once))
 
 /// Seconds a call, runs samples each, taken in turn so that the noise of the machine falls on all of them alike.
-let sampleTogether (runs: int) (actions: (unit -> unit)[]) : float[][] =
+let sampleTogether (runs: int) (actions: (unit -> unit)[]) : Series[] =
     let inner = actions |> Array.map warmUp
-    let samples = actions |> Array.map (fun _ -> Array.zeroCreate<float> runs)
+    let fresh () = { Wall = Array.zeroCreate runs; Cpu = Array.zeroCreate runs }
+    let series = actions |> Array.map (fun _ -> fresh ())
     GC.Collect()
 
     for r in 0 .. runs - 1 do
         for a in 0 .. actions.Length - 1 do
-            samples[a][r] <- time actions[a] inner[a]
+            let struct (wall, cpu) = time actions[a] inner[a]
+            series[a].Wall[ r ] <- wall
+            series[a].Cpu[ r ] <- cpu
 
-    samples
+    series
 
 /// Median seconds a call.
-let sample runs action = sampleTogether runs [| action |] |> Array.head |> median
+let sample runs action =
+    let series = sampleTogether runs [| action |]
+    median series[0].Wall
 
 /// Median over the runs of the ratio of two series taken together.
-let ratio (numerator: float[]) (denominator: float[]) = median (Array.map2 (/) numerator denominator)
+let ratio (numerator: Series) (denominator: Series) = median (Array.map2 (/) numerator.Wall denominator.Wall)
+
+/// The same by processor time.
+let cpuRatio (numerator: Series) (denominator: Series) = median (Array.map2 (/) numerator.Cpu denominator.Cpu)
 
 /// Managed bytes that one call allocates on this thread.
 let allocated (action: unit -> unit) =

@@ -54,14 +54,16 @@ let forward (settings: Settings) =
         solution.Statistics
 
     print settings {
-        line "neural_ode_forward" "dopri5" settings.Runs (median samples[0]) with
+        line "neural_ode_forward" "dopri5" settings.Runs (median samples[0].Wall) with
             Evaluations = statistics.Evaluations
             Steps = statistics.Accepted
             Rejected = statistics.Rejected
             Error = errorOf field y0
             Overhead = ratio samples[0] samples[1] / float statistics.Evaluations
             Allocated = allocated whole
-            Notes = $"bare field {1e6 * median samples[1]:f1} us"
+            Notes =
+                $"bare field {1e6 * median samples[1].Wall:f1} us; "
+                + $"overhead by processor time {cpuRatio samples[0] samples[1] / float statistics.Evaluations:f3}"
     }
 
 /// Parameter index and flat element of the gradients that are compared with finite differences.
@@ -190,7 +192,7 @@ let train (settings: Settings) =
         solution.Statistics
 
     print settings {
-        line "neural_ode_train" "none (forward only)" settings.Runs (median samples[0]) with
+        line "neural_ode_train" "none (forward only)" settings.Runs (median samples[0].Wall) with
             Evaluations = statistics.Evaluations
             Steps = statistics.Accepted
             Rejected = statistics.Rejected
@@ -206,13 +208,13 @@ let train (settings: Settings) =
             let struct (statistics, error) = report ()
 
             print settings {
-                line "neural_ode_train" name settings.Runs (median samples[next]) with
+                line "neural_ode_train" name settings.Runs (median samples[next].Wall) with
                     Evaluations = statistics.Evaluations
                     Steps = statistics.Accepted
                     Rejected = statistics.Rejected
                     Error = error
                     Allocated = allocated step
                     Notes =
-                        $"{ratio samples[next] samples[0]:f2} x the forward without gradient; forward evaluations counted"
+                        $"{ratio samples[next] samples[0]:f2} x the forward without gradient ({cpuRatio samples[next] samples[0]:f2} x by processor time); forward evaluations counted"
             }
         | ValueNone -> print settings { line "neural_ode_train" name 0 nan with Notes = $"skipped: {note}" }

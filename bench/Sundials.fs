@@ -9,7 +9,14 @@ open System.Text.Json
 open Continuum.Bench.Measure
 
 /// What the driver reports.
-type Outcome = { Seconds: float; Evaluations: int; Steps: int; State: float[] }
+type Outcome = {
+    Seconds: float
+    /// Processor time of a solve in seconds.
+    Cpu: float
+    Evaluations: int
+    Steps: int
+    State: float[]
+}
 
 let private run (program: string) (arguments: string[]) =
     let info = ProcessStartInfo(program, RedirectStandardOutput = true, RedirectStandardError = true)
@@ -62,6 +69,7 @@ let solve (problem: string) (method: string) (rtol: float) (atol: float) (runs: 
 
             ValueSome {
                 Seconds = read("median").GetDouble()
+                Cpu = read("cpu").GetDouble()
                 Evaluations = read("nfe").GetInt32()
                 Steps = read("steps").GetInt32()
                 State = [|
