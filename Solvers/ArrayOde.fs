@@ -1,0 +1,73 @@
+// Ordinary differential equations on arrays of numbers: native speed, no allocation per step, no libtorch.
+namespace Continuum
+
+open System
+
+/// A VectorField as a field the stepper can specialise on.
+[<Struct>]
+type internal SpanField(field: VectorField) =
+    interface IField<float[], float> with
+        member _.Eval(t, y, dest) =
+            field.Invoke(t, ReadOnlySpan<float>(y), Span<float>(dest))
+            dest
+
+/// Results of solves as Result, for F#.
+[<RequireQualifiedAccess>]
+module Solution =
+    /// Ok when the solve ended well (or at a terminal event), else the error with the partial solution.
+    let toResult (solution: Solution<'S>) : Result<Solution<'S>, SolveError<'S>> =
+        match solution.Status with
+        | Status.Success
+        | Status.Terminated -> Ok solution
+        | status ->
+            Error {
+                Status = status
+                Time = solution.FinalTime
+                Step = solution.Statistics.SmallestStep
+                Component = ""
+                Message = solution.Message
+                Partial = solution
+            }
+
+/// Solving y' = f(t, y) on float[].
+[<RequireQualifiedAccess>]
+module ArrayOde =
+
+    /// Any stepper over any normed space; the door for other spaces (pairs, arrays of arrays) and methods.
+    let solveIn<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and 'F :> IField<'S, float>>
+        (space: 'P)
+        (method: Tableau)
+        (options: SolveOptions<'S>)
+        (field: 'F)
+        (t0: float)
+        (t1: float)
+        (y0: 'S)
+        : Solution<'S> =
+        let mutable space = space
+        let stepper = new RungeKuttaStepper<'S, 'P, 'F>(method, space, field, y0)
+        let space: INormedSpace<'S> = space
+        Integrate.run stepper space.Copy space.Keep space.IsFinite Unchecked.defaultof<_> options t0 t1 y0
+
+    /// A field that implements IField directly (a struct of yours): the fastest door.
+    let solveField (method: Tableau) (options: SolveOptions<float[]>) (field: 'F :> IField<float[], float>) t0 t1 (y0: float[]) =
+        if isNull y0 || y0.Length = 0 then
+            raise (ArgumentException "The initial state is empty; give at least one component.")
+
+        let checkLength name (per: float[] voption) =
+            match per with
+            | ValueSome per when per.Length <> y0.Length ->
+                raise (
+                    ArgumentException(
+                        $"{name} per component has {per.Length} entries and the state has {y0.Length}; give one for each component."
+                    )
+                )
+            | _ -> ()
+
+        checkLength "rtol" options.Tolerance.RtolPer
+        checkLength "atol" options.Tolerance.AtolPer
+        solveIn (RealSpace options.Tolerance) method options field t0 t1 y0
+
+    /// Solves y' = f(t, y) from y(t0) = y0 to t1 (t1 < t0 integrates backward). y0 is not changed.
+    /// ArgumentException where options contradict the span; everything that goes wrong while solving is in the result's Status.
+    let solve (method: Tableau) (options: SolveOptions<float[]>) (field: VectorField) (t0: float) (t1: float) (y0: float[]) =
+        solveField method options (SpanField field) t0 t1 y0

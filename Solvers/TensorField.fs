@@ -1,0 +1,166 @@
+// Right-hand sides, events and clocks on tensors, and the two devices that carry gradients through times:
+// a Runge-Kutta step of length zero whose length is tracked, and the implicit function theorem at events.
+namespace Continuum
+
+open System
+open TorchSharp
+
+/// y' = f(t, y) on tensors. t arrives with y's dtype and device: a scalar (0-d) when the whole state shares one time, and of shape
+/// (batch, 1, ..., 1) when every sample has its own (BatchOde); in both cases it broadcasts against y.
+[<Sealed; AllowNullLiteral>]
+type TensorField(eval: Func<Tensor, Tensor, Tensor>, parameters: seq<Tensor>, autonomous: bool) =
+    do
+        if isNull eval then
+            raise (ArgumentNullException(nameof eval))
+
+    let parameters = Seq.toArray parameters
+    let mutable trackingChecked = false
+
+    /// A field that reads no tensor with a gradient of its own, and may use t.
+    new(eval: Func<Tensor, Tensor, Tensor>) = TensorField(eval, Seq.empty, false)
+
+    /// f.
+    member _.Eval(t: Tensor, y: Tensor) = eval.Invoke(t, y)
+    /// The tensors that f reads and whose gradients are wanted.
+    member _.Parameters = parameters
+    /// f does not look at t, so no time tensor is made for it.
+    member _.Autonomous = autonomous
+
+    member internal _.TrackingChecked
+        with get () = trackingChecked
+        and set value = trackingChecked <- value
+
+/// Construction of fields.
+[<RequireQualifiedAccess>]
+module TensorField =
+    /// A field from a curried function and the tensors it reads.
+    let create (parameters: seq<Tensor>) (f: Tensor -> Tensor -> Tensor) =
+        TensorField(Func<_, _, _>(fun t y -> f t y), parameters, false)
+
+    /// A field that does not depend on time.
+    let autonomous (parameters: seq<Tensor>) (f: Tensor -> Tensor) =
+        TensorField(Func<_, _, _>(fun _ y -> f y), parameters, true)
+
+    /// A network as an autonomous field; its parameters are the field's.
+    let ofModule (network: torch.nn.Module<Tensor, Tensor>) =
+        TensorField(Func<_, _, _>(fun _ y -> network.call y), Seq.cast<Tensor> (network.parameters ()), true)
+
+    let internal time (field: TensorField) (t: float) (y: Tensor) : Tensor =
+        if field.Autonomous then
+            null
+        else
+            torch.tensor (t, dtype = y.dtype, device = y.device)
+
+    let internal verify (y: Tensor) (dy: Tensor) =
+        if isNull dy then
+            raise (ArgumentException "The field returned null; it must return dy/dt with the shape of y.")
+
+        if dy.numel () <> y.numel () || dy.dim () <> y.dim () || dy.dtype <> y.dtype || dy.device_type <> y.device_type then
+            let show (x: Tensor) =
+                let shape = x.shape |> Array.map string |> String.concat ", "
+                $"[{shape}] {x.dtype} on {x.device}"
+
+            raise (
+                ArgumentException(
+                    $"The field must return dy/dt with the shape, dtype and device of y: y is {show y}, the field returned {show dy}."
+                )
+            )
+
+        dy
+
+/// A zero of g(t, y) on tensors; differentiable in the state, the time and everything g and the jump read.
+type TensorEvent = {
+    /// Name for reports.
+    Name: string
+    /// g(t, y): one number (per sample under BatchOde: shape (batch)). t is as in TensorField.
+    Condition: Tensor -> Tensor -> Tensor
+    /// Which sign changes count.
+    Crossing: Crossing
+    /// The state after the event, from (t, y); ValueNone leaves the state.
+    Apply: (Tensor -> Tensor -> Tensor) voption
+    /// Stop (per sample: stop this sample) here.
+    Terminal: bool
+    /// Ignore further occurrences after this many.
+    MaxOccurrences: int
+}
+
+/// TensorField under a scalar clock.
+[<Struct>]
+type internal ScalarClockField(field: TensorField) =
+    interface IField<Tensor, float> with
+        member _.Eval(t, y, _) =
+            TensorField.verify y (field.Eval(TensorField.time field t y, y))
+
+/// TensorField under a clock that is itself a tensor.
+[<Struct>]
+type internal TensorClockField(field: TensorField) =
+    interface IField<Tensor, Tensor> with
+        member _.Eval(t, y, _) =
+            TensorField.verify y (field.Eval((if field.Autonomous then null else t), y))
+
+/// Tensors whose time and step are tensors: 0-d, or one for each sample. Everything is recorded where gradients are on.
+[<Struct>]
+type internal TensorClock =
+    interface IStateSpace<Tensor, Tensor> with
+        member _.Allocate y = y
+
+        member _.Combine(_, y, h, w, k, count) =
+            let mutable sum: Tensor = null
+
+            for j in 0 .. count - 1 do
+                if w[j] <> 0.0 then
+                    use scalar = w[j].ToScalar()
+                    sum <- if isNull sum then k[j].mul scalar else sum.add (k[j], scalar)
+
+            if isNull sum then y.alias () else y.add (h.mul sum)
+
+        member _.Advance(t, h, c) =
+            if isNull t then null else t.add (h.mul (c.ToScalar()))
+
+/// Gradients through times.
+[<RequireQualifiedAccess>]
+module internal TimeGradient =
+
+    /// The flow over a tracked step of value zero: returns y with d/d(delta) = f(t, y), to fourth order in delta.
+    /// delta is 0-d or (batch, 1, ...), of y's dtype.
+    let shift (field: TensorField) (t: Tensor) (delta: Tensor) (y: Tensor) : Tensor =
+        let kernel =
+            RungeKuttaKernel<Tensor, Tensor, TensorClock, TensorClockField>(
+                Methods.Rk4,
+                TensorClock(),
+                TensorClockField field,
+                y
+            )
+
+        kernel.FirstSlope(t, y)
+        kernel.Step(t, delta, y, y)
+
+    /// A difference of value exactly zero that carries x's gradient, in y's dtype and on its device.
+    let zeroDelta (x: Tensor) (y: Tensor) : Tensor =
+        x.sub(x.detach ()).``to`` (y.dtype, y.device)
+
+    /// The event time and the state there, as differentiable functions of y, which the steps reached at the located time t:
+    /// tau = t - (g(t, y) - its value) / (dg/dt along the flow). First derivatives are exact.
+    /// t is 0-d or (batch, 1, ...); g's value has one entry for each. Returns tau shaped as t, and the state at tau.
+    let throughEvent (field: TensorField) (condition: Tensor -> Tensor -> Tensor) (t: Tensor) (y: Tensor) : struct (Tensor * Tensor) =
+        let time = t.detach().requires_grad_ true
+        let state = y.detach().requires_grad_ true
+
+        let rate =
+            use _ = torch.enable_grad ()
+            let g = condition time state
+            let parts = Autograd.vjp [| g |] [| time; state |] [| torch.ones_like g |]
+            use _ = torch.no_grad ()
+            let slope = field.Eval((if field.Autonomous then null else t.detach ()), state.detach ())
+            let along = parts[1].mul slope
+
+            if t.dim () = 0L then
+                parts[0].add(along.sum ()).detach ()
+            else
+                // one rate per sample, over all dimensions but the first
+                parts[0].add(along.flatten(1L).sum(1L).reshape t.shape).detach ()
+
+        let g = condition (t.detach ()) y
+        let residual = (g.sub (g.detach ())).reshape(t.shape).``to`` (y.dtype)
+        let delta = residual.div(rate.``to`` y.dtype).neg ()
+        struct (t.detach().add delta, shift field (t.detach ()) delta y)

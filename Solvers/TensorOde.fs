@@ -1,0 +1,470 @@
+// Ordinary differential equations on tensors: the front door, with every way to differentiate.
+namespace Continuum
+
+open System
+open System.Collections.Generic
+open TorchSharp
+
+/// Everything a solve on tensors can be told.
+type TensorOptions = {
+    Method: Method
+    /// Steps, tolerances, saving, jumps, scheduled changes, limits. Its Events are ignored: use the field below.
+    Solve: SolveOptions<Tensor>
+    /// Differentiable events.
+    Events: TensorEvent[]
+    Differentiation: Differentiation
+    /// Times whose gradients are wanted.
+    Times: TrackedTimes voption
+    /// Check once per field that every tracked tensor it reads is among its Parameters (costs one evaluation).
+    CheckTracking: bool
+}
+
+/// Default options on tensors.
+[<RequireQualifiedAccess>]
+module TensorOptions =
+    /// Tsit5, adaptive, discrete gradients, end state only.
+    let create (rtol: float) (atol: float) = {
+        Method = RungeKutta Methods.Tsit5
+        Solve = SolveOptions.create rtol atol
+        Events = [||]
+        Differentiation = Differentiation.DiscreteDefault
+        Times = ValueNone
+        CheckTracking = true
+    }
+
+/// Solving y' = f(t, y) on tensors of any shape, with one step size for the whole state.
+[<RequireQualifiedAccess>]
+module TensorOde =
+
+    let private bad (text: string) = raise (ArgumentException text)
+
+    /// ArgumentException when the field reads a tensor that wants a gradient and is not among its parameters: the nodes of
+    /// Discrete, Backsolve and Reversible would silently return no gradient for it.
+    let checkTracking (field: TensorField) (t: float) (y: Tensor) : unit =
+        let leaves = field.Parameters |> Array.forall (fun p -> p.is_leaf || not p.requires_grad)
+
+        if leaves && not field.TrackingChecked then
+            use _ = torch.NewDisposeScope()
+            use _ = torch.enable_grad ()
+            let tracked = field.Parameters |> Array.filter (fun p -> p.requires_grad)
+
+            let reached =
+                try
+                    for p in tracked do
+                        p.requires_grad_ false |> ignore
+
+                    field.Eval(TensorField.time field t y, y.detach ()).requires_grad
+                finally
+                    for p in tracked do
+                        p.requires_grad_ true |> ignore
+
+            if reached then
+                bad
+                    $"The field reads a tensor that requires a gradient but is not among its {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or use Differentiation.Recorded."
+
+            field.TrackingChecked <- true
+
+    let private stepperOf (method: Method) (space: TensorSpace) (field: TensorField) (y0: Tensor) : IStepper<Tensor> =
+        match method with
+        | RungeKutta tableau ->
+            new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
+        | ReversibleHeun -> bad "soon"
+        | Coupled _ -> bad "soon"
+
+    let private plainEvent (event: TensorEvent) (change: (float -> Tensor -> Tensor) voption) : Event<Tensor> = {
+        Name = event.Name
+        Condition =
+            fun t y ->
+                use _ = torch.NewDisposeScope()
+                use _ = torch.no_grad ()
+                let value = event.Condition (torch.tensor (t, dtype = y.dtype, device = y.device)) y
+
+                if value.numel () <> 1L then
+                    let shape = value.shape |> Array.map string |> String.concat ", "
+
+                    bad
+                        $"Event '{event.Name}' must return one number; it returned shape [{shape}]. For one event per sample use BatchOde."
+
+                value.ToDouble()
+        Crossing = event.Crossing
+        Apply = change
+        Terminal = event.Terminal
+        MaxOccurrences = event.MaxOccurrences
+    }
+
+    let private timeTensor (t: float) (y: Tensor) = torch.tensor (t, dtype = y.dtype, device = y.device)
+
+    /// Changes at events without gradient.
+    let private forwardEvents (events: TensorEvent[]) =
+        events
+        |> Array.map (fun event ->
+            plainEvent event (event.Apply |> ValueOption.map (fun change -> fun t y -> change (timeTensor t y) y)))
+
+    let private run method recording observer (options: SolveOptions<Tensor>) events field t0 t1 (y0: Tensor) =
+        let space = TensorSpace(options.Tolerance, recording)
+        let stepper = stepperOf method space field y0
+        let normed = space :> INormedSpace<Tensor>
+
+        Integrate.run
+            stepper
+            normed.Copy
+            normed.Keep
+            normed.IsFinite
+            observer
+            { options with Events = events }
+            t0
+            t1
+            y0
+
+    let private stack (states: Tensor[]) (y0: Tensor) =
+        if states.Length = 0 then
+            torch.empty (Array.append [| 0L |] y0.shape, dtype = y0.dtype, device = y0.device)
+        else
+            torch.stack states
+
+    // -------------------------------------------------------------------------------------------- without a node
+
+    let private solvePlain (options: TensorOptions) field t0 t1 y0 =
+        use _ = torch.no_grad ()
+        let raw = run options.Method false Unchecked.defaultof<_> options.Solve (forwardEvents options.Events) field t0 t1 y0
+
+        let occurrences =
+            raw.Occurrences
+            |> Array.map (fun o ->
+                TensorOccurrence(o.Event, o.Time, torch.tensor (o.Time, dtype = torch.float64), o.Before.alias (), o.After.alias ()))
+
+        let number value =
+            if Double.IsNaN value then null else torch.tensor (value, dtype = y0.dtype, device = y0.device)
+
+        new TensorSolution(
+            raw,
+            stack raw.States y0,
+            raw.FinalState.alias (),
+            occurrences,
+            number raw.Statistics.ErrorEstimate,
+            number raw.Statistics.StiffnessEstimate
+        )
+
+    let private solveRecorded (options: TensorOptions) (field: TensorField) t0 t1 (y0: Tensor) =
+        let taus = List<struct (Tensor * Tensor * Tensor)>()
+
+        let events =
+            options.Events
+            |> Array.map (fun event ->
+                plainEvent
+                    event
+                    (ValueSome(fun t y ->
+                        let struct (tau, before) = TimeGradient.throughEvent field event.Condition (timeTensor t y) y
+
+                        let after =
+                            match event.Apply with
+                            | ValueSome change -> change tau before
+                            | ValueNone -> before
+
+                        taus.Add(struct (tau, before, after))
+                        after)))
+
+        let mutable errors: Tensor = null
+        let mutable stiffness: Tensor = null
+
+        let add (sum: Tensor) (term: Tensor) =
+            if isNull term then sum
+            elif isNull sum then term.MoveToOuterDisposeScope()
+            else sum.add(term).MoveToOuterDisposeScope()
+
+        let observer =
+            { new IStepObserver<Tensor> with
+                member _.Accepting(stepper, h) =
+                    if options.Solve.Heuristics then
+                        match stepper with
+                        | :? RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField> as stepper ->
+                            let view = stepper :> IStepper<Tensor>
+                            let struct (e, s) = StepHeuristics.ofStep stepper.Kernel h view.State view.Candidate
+                            errors <- add errors e
+                            stiffness <- add stiffness s
+                        | _ -> ()
+
+                member _.Saved(_, _) = ()
+                member _.Changed(_, _, _) = ()
+            }
+
+        let raw = run options.Method true observer options.Solve events field t0 t1 y0
+
+        let occurrences =
+            raw.Occurrences
+            |> Array.mapi (fun i o ->
+                let struct (tau, before, after) = taus[i]
+                let exact = torch.tensor (o.Time, dtype = torch.float64)
+                let time = exact.add (tau.sub(tau.detach ()).``to`` (torch.float64, torch.CPU))
+                TensorOccurrence(o.Event, o.Time, time, before.alias (), after.alias ()))
+
+        new TensorSolution(raw, stack raw.States y0, raw.FinalState.alias (), occurrences, errors, stiffness)
+
+    // ------------------------------------------------------------------------------------------------ the discrete node
+
+    let private solveDiscrete (discrete: DiscreteOptions) (tableau: Tableau) (options: TensorOptions) (field: TensorField) t0 t1 (y0: Tensor) =
+        let size = y0.numel ()
+        let mutable raw = Unchecked.defaultof<Solution<Tensor>>
+        let mutable tape: Tape = Unchecked.defaultof<Tape>
+        let mutable entries: TapeEntry[] = [||]
+        let mutable saves: struct (int * float * int)[] = [||]
+        let mutable checkpointEntries: int[] = [||]
+        let heuristics = options.Solve.Heuristics
+
+        /// Where a piece lies in the flat result: offset and length.
+        let place piece : struct (int64 * int64) =
+            let n = int64 raw.States.Length
+            let tail = (n + 1L) * size
+            let each = 1L + 2L * size
+
+            match piece with
+            | SavedState i -> struct (int64 i * size, size)
+            | FinalState -> struct (n * size, size)
+            | EventTime i -> struct (tail + int64 i * each, 1L)
+            | EventBefore i -> struct (tail + int64 i * each + 1L, size)
+            | EventAfter i -> struct (tail + int64 i * each + 1L + size, size)
+            | ErrorSum -> struct (tail + int64 raw.Occurrences.Length * each, 1L)
+            | StiffnessSum -> struct (tail + int64 raw.Occurrences.Length * each + 1L, 1L)
+
+        let forward () : struct (Tensor * Tensor[]) =
+            use _ = torch.NewDisposeScope()
+            tape <- Tape discrete
+            raw <- run options.Method false tape options.Solve (forwardEvents options.Events) field t0 t1 y0
+
+            let number value =
+                let value = if Double.IsNaN value then 0.0 else value
+                torch.full ([| 1L |], value.ToScalar(), dtype = y0.dtype, device = y0.device)
+
+            let pieces = [|
+                for state in raw.States do
+                    yield state.reshape -1L
+                yield raw.FinalState.reshape -1L
+                for o in raw.Occurrences do
+                    yield number o.Time
+                    yield o.Before.reshape -1L
+                    yield o.After.reshape -1L
+                if heuristics then
+                    yield number raw.Statistics.ErrorEstimate
+                    yield number raw.Statistics.StiffnessEstimate
+            |]
+
+            let flat = torch.cat pieces
+            entries <- tape.Entries.ToArray()
+            saves <- tape.Saves.ToArray()
+            checkpointEntries <- [| for struct (i, _) in tape.Checkpoints -> i |]
+            let kept = [| for struct (_, state) in tape.Checkpoints -> state |]
+
+            let saved =
+                if kept.Length = 0 then
+                    [||]
+                else
+                    [| torch.stack(kept).MoveToOuterDisposeScope() |]
+
+            for state in kept do
+                state.Dispose()
+
+            struct (flat.MoveToOuterDisposeScope(), saved)
+
+        let backward (context: VjpContext) (gradient: Tensor) : Tensor[] =
+            use _ = torch.NewDisposeScope()
+            let saved = context.Saved
+            let initial = saved[0]
+            let checkpoints =
+                checkpointEntries
+                |> Array.mapi (fun i entry -> struct (entry, saved[saved.Length - 1].[int64 i]))
+
+            let scalarGradient piece =
+                let struct (offset, length) = place piece
+                let g = gradient.narrow (0L, offset, length)
+                if g.ToDouble() = 0.0 then null else g
+
+            let errors = if heuristics then scalarGradient ErrorSum else null
+            let stiffness = if heuristics then scalarGradient StiffnessSum else null
+
+            let cotangent piece =
+                match piece with
+                | ErrorSum -> errors
+                | StiffnessSum -> stiffness
+                | _ ->
+                    let struct (offset, length) = place piece
+                    gradient.narrow (0L, offset, length)
+
+            use accumulator = new GradientAccumulator(field.Parameters)
+
+            let sweep =
+                DiscreteSweep(
+                    tableau,
+                    field,
+                    options.Events,
+                    options.Solve.Scheduled,
+                    discrete,
+                    entries,
+                    saves,
+                    cotangent,
+                    accumulator
+                )
+
+            let adjoint = sweep.Run(initial, checkpoints)
+
+            Array.append [| adjoint |] (accumulator.Result())
+            |> Array.map (fun g -> if isNull g then null else g.MoveToOuterDisposeScope())
+
+        let flat =
+            Autograd.customVjp
+                (Array.append [| y0 |] field.Parameters)
+                (fun () ->
+                    let struct (flat, saved) = forward ()
+                    // The inputs are saved too: a change in place before the backward sweep is then an error, not a wrong gradient.
+                    struct (flat, Array.concat [ [| y0 |]; field.Parameters; saved ]))
+                backward
+
+        let piece which (shape: int64[]) =
+            let struct (offset, length) = place which
+            flat.narrow(0L, offset, length).reshape shape
+
+        let n = int64 raw.States.Length
+        let states = flat.narrow(0L, 0L, n * size).reshape (Array.append [| n |] y0.shape)
+
+        let occurrences =
+            raw.Occurrences
+            |> Array.mapi (fun i o ->
+                let tau = piece (EventTime i) [||]
+                let exact = torch.tensor (o.Time, dtype = torch.float64)
+                let time = exact.add (tau.sub(tau.detach ()).``to`` (torch.float64, torch.CPU))
+                TensorOccurrence(o.Event, o.Time, time, piece (EventBefore i) y0.shape, piece (EventAfter i) y0.shape))
+
+        let number which value =
+            if heuristics && not (Double.IsNaN value) then piece which [||] else null
+
+        new TensorSolution(
+            raw,
+            states,
+            piece FinalState y0.shape,
+            occurrences,
+            number ErrorSum raw.Statistics.ErrorEstimate,
+            number StiffnessSum raw.Statistics.StiffnessEstimate
+        )
+
+    // --------------------------------------------------------------------------------------------------- the front door
+
+    let private numberOf (name: string) (t: Tensor) =
+        if t.numel () <> 1L then
+            bad $"{name} as a tensor must hold one number; its shape has {t.numel ()}."
+
+        use plain = t.detach().cpu ()
+        plain.ToDouble()
+
+    /// Solves y' = f(t, y) from y(t0) = y0 to t1. Gradients flow to y0, the field's Parameters and options.Times as
+    /// options.Differentiation says, when gradients are enabled and any of them requires one.
+    /// ArgumentException for misuse (shapes, options, an untracked tensor); failures while solving are in the Status.
+    let solve (options: TensorOptions) (field: TensorField) (t0: float) (t1: float) (y0: Tensor) : TensorSolution =
+        NativeLibraries.ensure ()
+
+        if isNull y0 || y0.numel () = 0L then
+            bad "The initial state is empty; give a tensor with at least one element."
+
+        if not (y0.is_floating_point ()) then
+            bad $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
+
+        let times =
+            match options.Times with
+            | ValueSome times -> times
+            | ValueNone -> { Start = null; End = null; Save = null }
+
+        let t0 = if isNull times.Start then t0 else numberOf "The start time" times.Start
+        let t1 = if isNull times.End then t1 else numberOf "The end time" times.End
+
+        let options =
+            if isNull times.Save then
+                options
+            else
+                use plain = times.Save.detach().``to`` (torch.float64, torch.CPU)
+                let values = plain.contiguous().data<float>().ToArray()
+
+                let saveAt =
+                    match options.Solve.SaveAt with
+                    | StepValues _ -> StepValues values
+                    | _ -> Times values
+
+                { options with Solve = { options.Solve with SaveAt = saveAt } }
+
+        SolveOptions.check options.Solve t0 t1
+        let wants (x: Tensor) = not (isNull x) && x.requires_grad
+
+        let needed =
+            torch.is_grad_enabled ()
+            && (wants y0
+                || Array.exists wants field.Parameters
+                || wants times.Start
+                || wants times.End
+                || wants times.Save
+                || options.Differentiation.IsRecorded)
+
+        use scope = torch.NewDisposeScope()
+
+        let start =
+            if needed && wants times.Start then
+                TimeGradient.shift field (timeTensor t0 y0) ((TimeGradient.zeroDelta times.Start y0).neg ()) y0
+            else
+                y0
+
+        let check () =
+            if options.CheckTracking then
+                checkTracking field t0 y0
+
+        let tableauOnly (name: string) =
+            match options.Method with
+            | RungeKutta tableau -> tableau
+            | _ ->
+                bad
+                    $"{name} needs a Runge-Kutta tableau as its method; for a reversible method use Differentiation.Reversible or Recorded."
+
+        let solution =
+            match options.Differentiation with
+            | _ when not needed -> solvePlain options field t0 t1 start
+            | Differentiation.None -> solvePlain options field t0 t1 start
+            | Differentiation.Recorded -> solveRecorded options field t0 t1 start
+            | Differentiation.Discrete discrete ->
+                check ()
+                solveDiscrete discrete (tableauOnly "Discrete") options field t0 t1 start
+            | Differentiation.Backsolve backsolve ->
+                check ()
+                Backsolve.solve backsolve (tableauOnly "Backsolve") options.Solve options.Events field t0 t1 start
+            | Differentiation.Reversible _ ->
+                check ()
+                bad "soon"
+
+        /// States at tracked times move with them.
+        let result =
+            if not needed || not (wants times.End || wants times.Save) then
+                solution
+            else
+                let reachedEnd = solution.Status = Status.Success
+
+                let moveEnd (y: Tensor) =
+                    if wants times.End && reachedEnd then
+                        TimeGradient.shift field (timeTensor t1 y) (TimeGradient.zeroDelta times.End y) y
+                    else
+                        y
+
+                let states =
+                    match options.Solve.SaveAt with
+                    | Times _
+                    | StepValues _ when wants times.Save ->
+                        torch.stack [|
+                            for i in 0 .. solution.Times.Length - 1 do
+                                let y = solution.States.[int64 i]
+
+                                yield
+                                    TimeGradient.shift
+                                        field
+                                        (timeTensor solution.Times[i] y)
+                                        (TimeGradient.zeroDelta times.Save.[int64 i] y)
+                                        y
+                        |]
+                    | EndOnly when solution.Times.Length = 1 -> moveEnd(solution.States.[0L]).unsqueeze 0L
+                    | _ -> solution.States
+
+                solution.With(states, moveEnd solution.Final)
+
+        result.MoveToOuterScope()

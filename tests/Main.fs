@@ -1,0 +1,13 @@
+module Main
+
+open Expecto
+open TorchSharp
+
+[<EntryPoint>]
+let main arguments =
+    Continuum.NativeLibraries.ensure ()
+    torch.set_num_threads 1
+
+    testSequenced
+    <| testList "Continuum" [ NativeTests.tests; TableauTests.tests; FilesTests.tests ]
+    |> runTestsWithCLIArgs [] arguments
