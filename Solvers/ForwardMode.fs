@@ -8,6 +8,31 @@ open TorchSharp
 type internal ForwardModeUnsupportedException(message: string) =
     inherit Exception(message)
 
+/// Whether this thread is evaluating a function that is being differentiated: see `Diff`.
+[<Sealed; AbstractClass>]
+type internal Nesting private () =
+
+    [<ThreadStatic; DefaultValue>]
+    static val mutable private depth: int
+
+    /// Run the body as part of a function that is being differentiated.
+    static member Run(body: unit -> 'T) : 'T =
+        Nesting.depth <- Nesting.depth + 1
+
+        try
+            body ()
+        finally
+            Nesting.depth <- Nesting.depth - 1
+
+    /// `f` at `x`, as part of a function that is being differentiated.
+    static member Apply (f: Tensor -> Tensor) (x: Tensor) : Tensor =
+        match Nesting.Run(fun () -> f x) with
+        | null -> raise (InvalidOperationException "The function to differentiate returned null.")
+        | y -> y
+
+    /// Whether a derivative at `x` must be differentiable itself.
+    static member Records(x: Tensor) : bool = torch.is_grad_enabled () && (Nesting.depth > 0 || x.requires_grad)
+
 [<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
 type internal EnterDualLevel = delegate of unit -> uint64
 
@@ -67,13 +92,20 @@ def unpack(y: Tensor) -> List[Tensor]:
                  enter address
                  unit'))
 
-    static member IsAvailable = unit'.Value.IsSome
+    // An escape from forward mode, also for tests.
+    static let disabled () =
+        match AppContext.TryGetSwitch "Continuum.DisableForwardMode" with
+        | true, answer -> answer
+        | _ -> false
+
+    /// Whether this libtorch offers forward mode.
+    static member IsAvailable = not (disabled ()) && unit'.Value.IsSome
 
     /// Whether this thread is inside a dual computation.
     static member IsActive = Dual.active
 
     static member private Unpack(y: Tensor) : struct (Tensor * Tensor) =
-        let parts = unit'.Value.Value.invoke<Tensor[]> ("unpack", [| box y |])
+        let parts = unit'.Value.Value.invoke<Tensor[]>("unpack", [| box y |])
 
         if parts[1].IsInvalid then
             Tensors.forget parts[1]
@@ -86,8 +118,8 @@ def unpack(y: Tensor) -> List[Tensor]:
         Dual.active <- true
 
         try
-            let dual = unit'.Value.Value.invoke<Tensor> ("make", [| box x; box v |])
-            Dual.Unpack(f dual)
+            let dual = unit'.Value.Value.invoke<Tensor>("make", [| box x; box v |])
+            Dual.Unpack(Nesting.Apply f dual)
         finally
             Dual.active <- false
 
@@ -99,8 +131,16 @@ def unpack(y: Tensor) -> List[Tensor]:
 
     /// Whether `error` says that an operation has no forward derivative.
     static member IsUnsupported(error: exn) =
+        let refused (message: string) = message.Contains "forward AD" || message.Contains "jvp is not implemented"
+
         match error with
         | :? ForwardModeUnsupportedException -> true
-        | :? ExternalException ->
-            error.Message.Contains "forward AD" || error.Message.Contains "jvp is not implemented"
+        | :? ExternalException -> refused error.Message
+        | :? InvalidOperationException when (error.InnerException :? ExternalException) ->
+            refused error.InnerException.Message
         | _ -> false
+
+    /// Refuse what would lose a tangent without a word.
+    static member Refuse(what: string) =
+        if Dual.active then
+            raise (ForwardModeUnsupportedException $"{what} does not carry tangents.")

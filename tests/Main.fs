@@ -9,5 +9,5 @@ let main arguments =
     torch.set_num_threads 1
 
     testSequenced
-    <| testList "Continuum" [ NativeTests.tests; TableauTests.tests; FilesTests.tests ]
+    <| testList "Continuum" [ NativeTests.tests; DiffTests.tests; TableauTests.tests; FilesTests.tests ]
     |> runTestsWithCLIArgs [] arguments
