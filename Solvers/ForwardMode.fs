@@ -104,14 +104,17 @@ def unpack(y: Tensor) -> List[Tensor]:
     /// Whether this thread is inside a dual computation.
     static member IsActive = Dual.active
 
+    // TorchSharp counts the wrapper of an undefined tensor as live and never disposes it: take it out of the count.
     static member private Unpack(y: Tensor) : struct (Tensor * Tensor) =
+        use scope = torch.NewDisposeScope()
         let parts = unit'.Value.Value.invoke<Tensor[]>("unpack", [| box y |])
+        let primal = parts[0].MoveToOuterDisposeScope()
 
         if parts[1].IsInvalid then
-            Tensors.forget parts[1]
-            struct (parts[0], null)
+            scope.MarkAsDisposed parts[1]
+            struct (primal, null)
         else
-            struct (parts[0], parts[1])
+            struct (primal, parts[1].MoveToOuterDisposeScope())
 
     /// `f` at `x` with the tangent `v`: the value and the tangent (null when the value does not depend on x).
     static member Run (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : struct (Tensor * Tensor) =

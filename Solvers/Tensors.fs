@@ -51,13 +51,6 @@ module Tensors =
     /// Live tensors that this thread made and has not disposed: a public operation changes it by its results only.
     let live () : int64 = DisposeScopeManager.Statistics.ThreadTotalLiveCount
 
-    /// Take an undefined tensor out of the count of live ones: TorchSharp counts its wrapper when libtorch hands one
-    /// out, and never again.
-    let internal forget (undefined: Tensor) : unit =
-        use scope = torch.NewDisposeScope()
-        scope.Attach undefined
-        scope.MarkAsDisposed undefined
-
     /// The shape as text for messages, `[2, 3]`.
     let internal shapeText (tensor: Tensor) : string =
         let text = String.Join(", ", tensor.shape)

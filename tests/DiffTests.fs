@@ -2,9 +2,9 @@ module DiffTests
 
 open System
 open System.IO
+open System.Runtime.CompilerServices
 open System.Runtime.InteropServices
 open System.Text.RegularExpressions
-open System.Threading.Tasks
 open Continuum
 open Expecto
 open FsCheck
@@ -37,6 +37,12 @@ let private withoutForward (body: unit -> 'T) =
         body ()
     finally
         AppContext.SetSwitch("Continuum.DisableForwardMode", false)
+
+/// The gradient of a scalar y by x, through the gateway.
+let private gradientBy (x: Tensor) (y: Tensor) =
+    Array.head (Autograd.vjp [| y |] [| x |] [| Tensors.scalar 1.0 |])
+
+let private recorded (x: Tensor) = x.requires_grad
 
 let private number (value: float) = value.ToScalar()
 
@@ -79,8 +85,8 @@ let private survival =
                 close 0.0 "unused" found[1] (Tensors.vector [| 0.0 |])
 
             let inner = unused * 1.0
-            close 0.0 "not a leaf" (Autograd.vjp [| y () |] [| inner |] [| one |])[0](Tensors.vector [| 0.0 |])
-            Expect.isNull(Autograd.vjpOrNull [| y () |] [| unused |] [| one |])[0] "null on demand"
+            close 0.0 "not a leaf" (gradientBy inner (y ())) (Tensors.vector [| 0.0 |])
+            Expect.isNull (Array.head (Autograd.vjpOrNull [| y () |] [| unused |] [| one |])) "null on demand"
         }
 
         test "a function of nothing has derivative zero" {
@@ -89,7 +95,7 @@ let private survival =
             let zeros = Tensors.vector [| 0.0; 0.0 |]
             let constant (_: Tensor) = Tensors.scalar 5.0
             let constants (_: Tensor) = Tensors.vector [| 5.0; 6.0 |]
-            close 0.0 "vjp" (Autograd.vjp [| Tensors.scalar 1.0 |] [| x |] [| Tensors.scalar 1.0 |])[0] zeros
+            close 0.0 "vjp" (gradientBy x (Tensors.scalar 1.0)) zeros
             close 0.0 "grad" (Diff.grad constant x) zeros
             close 0.0 "gradv" (Diff.gradv constant x x) (Tensors.scalar 0.0)
             close 0.0 "hessian" (Diff.hessian constant x) (torch.zeros (2L, 2L))
@@ -176,13 +182,10 @@ let private survival =
             for _ in 1..50 do
                 use _ = torch.NewDisposeScope()
                 let y, _ = build ()
-                close 0.0 "one" (Autograd.vjp [| y |] [| x |] [| Tensors.scalar 1.0 |])[0](Tensors.vector [| 2.0; 2.0 |])
+                close 0.0 "one" (gradientBy x y) (Tensors.vector [| 2.0; 2.0 |])
                 let _, z = build ()
 
-                close 1e-15 "other" (Autograd.vjp [| z |] [| x |] [| Tensors.scalar 1.0 |])[0](Tensors.vector [|
-                    16.0
-                    32.0
-                |])
+                close 1e-15 "other" (gradientBy x z) (Tensors.vector [| 16.0; 32.0 |])
         }
 
         test "second and higher orders of exp and pow" {
@@ -207,14 +210,8 @@ let private survival =
             for n in 1..100 do
                 let data = Array.init (2 * n) float
                 let x = Tensors.ofArray data [| int64 n; 2L |] torch.float64 torch.CPU
-                let address = &MemoryMarshal.GetReference(x.bytes)
-
-                let address =
-                    int64 (
-                        System.Runtime.CompilerServices.Unsafe.AsPointer &address
-                        |> NativeInterop.NativePtr.ofVoidPtr<byte>
-                        |> NativeInterop.NativePtr.toNativeInt
-                    )
+                let zero = &Unsafe.NullRef<byte>()
+                let address = int64 (Unsafe.ByteOffset(&zero, &MemoryMarshal.GetReference(x.bytes)))
 
                 Expect.equal (address % 64L) 0L "64 bytes"
                 let modulus (x: Tensor) = torch.view_as_complex(x).abs().square().sum()
@@ -311,14 +308,14 @@ let private survival =
 let private scalarLaws (x: Tensor) (v: Tensor) =
     let gradient, hessian = Diff.gradhessian potential x
     close 1e-7 "gradient" gradient (Diff.numgrad 1e-5 potential x)
-    close 1e-5 "hessian" hessian (Diff.numhessian 1e-3 potential x)
+    close 1e-4 "hessian" hessian (Diff.numhessian 1e-3 potential x)
     close 1e-12 "symmetric" hessian (hessian.t ())
     close 1e-12 "gradv" (Diff.gradv potential x v) (gradient.dot v)
     close 1e-7 "numgradv" (Diff.numgradv 1e-5 potential x v) (gradient.dot v)
     close 1e-12 "hessianv" (Diff.hessianv potential x v) (hessian.mv v)
-    close 1e-5 "numhessianv" (Diff.numhessianv 1e-3 potential x v) (hessian.mv v)
+    close 1e-4 "numhessianv" (Diff.numhessianv 1e-3 potential x v) (hessian.mv v)
     close 1e-12 "laplacian" (Diff.laplacian potential x) (hessian.trace ())
-    close 1e-5 "numlaplacian" (Diff.numlaplacian 1e-3 potential x) (hessian.trace ())
+    close 1e-4 "numlaplacian" (Diff.numlaplacian 1e-3 potential x) (hessian.trace ())
     close 1e-12 "div grad" (Diff.divergence (Diff.grad potential) x) (hessian.trace ())
     close 1e-12 "jacobian of the gradient" (Diff.jacobian (Diff.grad potential) x) hessian
     close 1e-12 "push through the gradient" (Diff.jacobianv (Diff.grad potential) x v) (hessian.mv v)
@@ -438,8 +435,7 @@ let private mathematics =
                 close (1e-6 * scale) $"forward over {name}" (Diff.gradv f x v) (expected.dot v)
                 let own = x.detach ()
                 own.requires_grad <- true
-                let recorded = (Autograd.vjp [| f own |] [| own |] [| Tensors.scalar 1.0 |])[0]
-                close (1e-6 * scale) $"by requires_grad, {name}" recorded expected
+                close (1e-6 * scale) $"by requires_grad, {name}" (gradientBy own (f own)) expected
         }
 
         test "recorded only on demand" {
@@ -447,12 +443,16 @@ let private mathematics =
             let x = Tensors.vector [| 0.5; -0.5 |]
             let weight = leaf [| 2.0; 3.0 |]
             let f (x: Tensor) = (weight * x.square ()).sum()
-            Expect.isFalse (Diff.grad f x).requires_grad "plain x, captured parameter"
-            Expect.isFalse (Diff.gradv f x x).requires_grad "forward mode, too"
+            Expect.isFalse (recorded (Diff.grad f x)) "plain x, captured parameter"
+            Expect.isFalse (recorded (Diff.gradv f x x)) "forward mode, too"
             let loss = Diff.nest (fun () -> (Diff.grad f x).square().sum())
             let expected = 8.0 * weight * x.square ()
-            close 1e-14 "physics-informed" (Autograd.vjp [| loss |] [| weight |] [| Tensors.scalar 1.0 |])[0] expected
-            Expect.isFalse (Diff.nest (fun () -> use _ = torch.no_grad () in Diff.grad f x)).requires_grad "no_grad"
+            close 1e-14 "physics-informed" (gradientBy weight loss) expected
+            let constant () =
+                use _ = torch.no_grad ()
+                Diff.grad f x
+
+            Expect.isFalse (recorded (Diff.nest constant)) "no_grad"
 
             let descent = Seq.init 20 id |> Seq.fold (fun (x: Tensor) _ -> x - 0.1 * Diff.grad f x) x
             Expect.isFalse descent.requires_grad "no graph piles up"
