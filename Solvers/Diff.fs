@@ -48,8 +48,7 @@ module Diff =
         let vjp = if point.Record then Autograd.vjpGraph else Autograd.vjpRetain
         (vjp [| y |] [| x |] [| v |])[0]
 
-    let private pullGraph (y: Tensor) (x: Tensor) (v: Tensor) =
-        (Autograd.vjpGraph [| y |] [| x |] [| v |])[0]
+    let private pullGraph (y: Tensor) (x: Tensor) (v: Tensor) = (Autograd.vjpGraph [| y |] [| x |] [| v |])[0]
 
     // The rows of dy/dx one by one, for vectors y and x.
     let private rowsOf point (y: Tensor) (x: Tensor) : Tensor[] =
@@ -68,7 +67,7 @@ module Diff =
             torch.zeros ([||], dtype = y.dtype, device = y.device)
         else
             let diagonal = rowsOf point y x |> Array.mapi (fun i row -> row.select (0, int64 i))
-            (torch.stack diagonal).sum ()
+            (torch.stack diagonal).sum()
 
     // w and w' dy/dx, a function of w.
     let private pulledBack (y: Tensor) (x: Tensor) : struct (Tensor * Tensor) =
@@ -85,7 +84,7 @@ module Diff =
             stacked (rowsOf point y point.X) point.X
         else
             let struct (w, pulled) = pulledBack y point.X
-            (stacked (rowsOf point pulled w) w).t().contiguous ()
+            (stacked (rowsOf point pulled w) w).t().contiguous()
 
     let private gradientOf name (f: Tensor -> Tensor) (sweep: Tensor -> Tensor -> Tensor -> Tensor) point =
         let y = Nesting.Apply (Shapes.toScalar name f) point.X
@@ -201,7 +200,7 @@ module Diff =
 
         twoAlong x v (fun point ->
             let struct (_, gradient, product) = hessianTimes "gradhessianv" f v point
-            (gradient * v).sum (), product)
+            (gradient * v).sum(), product)
 
     /// f(x) and the product Hessian . v of a scalar function at x of any shape. Two reverse sweeps.
     let fhessianv (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : Tensor * Tensor =
@@ -327,8 +326,7 @@ module Diff =
     let numcurl (epsilon: float) (f: Tensor -> Tensor) (x: Tensor) : Tensor = NumericalDiff.curl epsilon f x
 
     /// The divergence of a vector field by central differences.
-    let numdivergence (epsilon: float) (f: Tensor -> Tensor) (x: Tensor) : Tensor =
-        NumericalDiff.divergence epsilon f x
+    let numdivergence (epsilon: float) (f: Tensor -> Tensor) (x: Tensor) : Tensor = NumericalDiff.divergence epsilon f x
 
     // ------------------------------------------------------------------------------------------------ short names
 

@@ -39,8 +39,7 @@ let private withoutForward (body: unit -> 'T) =
         AppContext.SetSwitch("Continuum.DisableForwardMode", false)
 
 /// The gradient of a scalar y by x, through the gateway.
-let private gradientBy (x: Tensor) (y: Tensor) =
-    Array.head (Autograd.vjp [| y |] [| x |] [| Tensors.scalar 1.0 |])
+let private gradientBy (x: Tensor) (y: Tensor) = Array.head (Autograd.vjp [| y |] [| x |] [| Tensors.scalar 1.0 |])
 
 let private recorded (x: Tensor) = x.requires_grad
 
@@ -448,6 +447,7 @@ let private mathematics =
             let loss = Diff.nest (fun () -> (Diff.grad f x).square().sum())
             let expected = 8.0 * weight * x.square ()
             close 1e-14 "physics-informed" (gradientBy weight loss) expected
+
             let constant () =
                 use _ = torch.no_grad ()
                 Diff.grad f x
