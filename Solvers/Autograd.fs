@@ -54,8 +54,7 @@ module Autograd =
     let private solve createGraph retainGraph (outputs: Tensor[]) (inputs: Tensor[]) (cotangents: Tensor[]) =
         check outputs inputs cotangents
 
-        if not createGraph then
-            Dual.Refuse "A gradient without a graph"
+        Dual.Refuse "A gradient"
 
         let ys = tracked outputs
         let xs = tracked inputs
@@ -194,14 +193,15 @@ module Autograd =
 
     /// The value of `f` at `x` and the product of its Jacobian with the tangent `v` (same shape, dtype and device as x;
     /// any shape; the product has the shape of the value). Forward mode where libtorch offers it: one evaluation of f,
-    /// whatever its size (the AppContext switch `Continuum.DisableForwardMode` turns it off). Otherwise, and where an
-    /// operation in f refuses forward mode (custom nodes do), f is evaluated anew and two reverse sweeps follow.
+    /// whatever its size, without a graph (the AppContext switch `Continuum.DisableForwardMode` turns it off). Otherwise, and where an
+    /// operation in f refuses forward mode (custom nodes and inner derivatives do), f is evaluated anew and two reverse sweeps follow.
     /// Inside another derivative, or when x or v requires grad, both results can be differentiated again; else they are
     /// constants. They may share memory with x and v: do not write into them.
     /// Throws ArgumentException when x and v differ in shape or dtype or are not real, and what f throws.
     let jvp (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : struct (Tensor * Tensor) =
         ArgumentNullException.ThrowIfNull x
         ArgumentNullException.ThrowIfNull v
+        Dual.Refuse "A derivative"
         let one = $"{Tensors.shapeText x} {x.dtype}"
 
         if not (x.shape.AsSpan().SequenceEqual v.shape) || x.dtype <> v.dtype then
@@ -215,7 +215,7 @@ module Autograd =
         use _ = torch.enable_grad ()
 
         let forward =
-            if Dual.IsActive || not Dual.IsAvailable then
+            if record || not Dual.IsAvailable then
                 ValueNone
             else
                 try

@@ -118,6 +118,9 @@ def unpack(y: Tensor) -> List[Tensor]:
 
     /// `f` at `x` with the tangent `v`: the value and the tangent (null when the value does not depend on x).
     static member Run (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : struct (Tensor * Tensor) =
+        // A tangent with a graph refers back to its dual tensor: a cycle that only leaving the level would free, and
+        // that hangs the process in exit(). Hence no recording, and no derivative inside.
+        use _ = torch.no_grad ()
         Dual.active <- true
 
         try
