@@ -53,6 +53,9 @@ module Autograd =
 
     let private solve createGraph retainGraph (outputs: Tensor[]) (inputs: Tensor[]) (cotangents: Tensor[]) =
         check outputs inputs cotangents
+
+        Dual.Refuse "A gradient"
+
         let ys = tracked outputs
         let xs = tracked inputs
 
@@ -131,6 +134,10 @@ module Autograd =
         (backward: VjpContext -> Tensor -> Tensor[])
         : Tensor =
         ArgumentNullException.ThrowIfNull inputs
+
+        if Dual.IsActive && Array.exists Dual.IsDual inputs then
+            Dual.Refuse "A custom node"
+
         Sweep.Release()
         use scope = torch.NewDisposeScope()
 
@@ -154,6 +161,76 @@ module Autograd =
             result.MoveToOuterDisposeScope()
         else
             output.MoveToOuterDisposeScope()
+
+    /// A private copy of the handle of `x` to differentiate by: connected to the graph (and the tangent) of x when the
+    /// derivative is to be differentiable, else a leaf.
+    let internal pointOf (record: bool) (x: Tensor) : Tensor =
+        let own = if record then x.view_as x else x.detach ()
+
+        if not own.requires_grad then
+            own.requires_grad <- true
+
+        own
+
+    /// A fresh handle of a result, in the scope around the innermost one.
+    let internal keep (record: bool) (result: Tensor) : Tensor =
+        let own = if record then result.alias () else result.detach ()
+        own.MoveToOuterDisposeScope()
+
+    // J v = d(w' J)/dw v for any w.
+    let private twiceReverse record (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : struct (Tensor * Tensor) =
+        let own = pointOf record x
+        let y = Nesting.Apply f own
+
+        if not y.requires_grad then
+            struct (y, null)
+        else
+            let w = torch.zeros_like y
+            w.requires_grad <- true
+            let pulled = vjpGraph [| y |] [| own |] [| w |]
+            let pushed = if record then vjpGraph pulled [| w |] [| v |] else vjp pulled [| w |] [| v |]
+            struct (y, pushed[0])
+
+    /// The value of `f` at `x` and the product of its Jacobian with the tangent `v` (same shape, dtype and device as x;
+    /// any shape; the product has the shape of the value). Forward mode where libtorch offers it: one evaluation of f,
+    /// whatever its size, without a graph (the AppContext switch `Continuum.DisableForwardMode` turns it off). Otherwise, and where an
+    /// operation in f refuses forward mode (custom nodes and inner derivatives do), f is evaluated anew and two reverse sweeps follow.
+    /// Inside another derivative, or when x or v requires grad, both results can be differentiated again; else they are
+    /// constants. They may share memory with x and v: do not write into them.
+    /// Throws ArgumentException when x and v differ in shape or dtype or are not real, and what f throws.
+    let jvp (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : struct (Tensor * Tensor) =
+        ArgumentNullException.ThrowIfNull x
+        ArgumentNullException.ThrowIfNull v
+        Dual.Refuse "A derivative"
+        let one = $"{Tensors.shapeText x} {x.dtype}"
+
+        if not (x.shape.AsSpan().SequenceEqual v.shape) || x.dtype <> v.dtype then
+            raise (ArgumentException $"The point has shape {one}, the tangent {Tensors.shapeText v} {v.dtype}.")
+
+        if not (x.is_floating_point ()) then
+            raise (ArgumentException $"Only real tensors can be differentiated by, this one is {one}.")
+
+        let record = Nesting.Records x || (torch.is_grad_enabled () && v.requires_grad)
+        use _ = torch.NewDisposeScope()
+        use _ = torch.enable_grad ()
+
+        let forward =
+            if record || not Dual.IsAvailable then
+                ValueNone
+            else
+                try
+                    ValueSome(Dual.Run f x v)
+                with error when Dual.IsUnsupported error ->
+                    ValueNone
+
+        let struct (y, tangent) =
+            match forward with
+            | ValueSome found -> found
+            | ValueNone -> twiceReverse record f x v
+
+        let tangent = if isNull tangent then torch.zeros_like y else tangent
+        let value = keep record y
+        struct (value, keep record tangent)
 
 /// Sums gradients of the same parameters over many sweeps, as the backward pass of a solver needs: libtorch adds in
 /// place into `.grad`, which is set aside at construction and put back by `Result` or `Dispose`. When another thread is

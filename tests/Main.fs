@@ -11,6 +11,7 @@ let main arguments =
     testSequenced
     <| testList "Continuum" [
         NativeTests.tests
+        DiffTests.tests
         TableauTests.tests
         FilesTests.tests
         SolverTests.tests
