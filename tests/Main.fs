@@ -9,5 +9,11 @@ let main arguments =
     torch.set_num_threads 1
 
     testSequenced
-    <| testList "Continuum" [ NativeTests.tests; DiffTests.tests; TableauTests.tests; FilesTests.tests ]
+    <| testList "Continuum" [
+        NativeTests.tests
+        AutogradTests.tests
+        DiffTests.tests
+        TableauTests.tests
+        FilesTests.tests
+    ]
     |> runTestsWithCLIArgs [] arguments
