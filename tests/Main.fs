@@ -11,6 +11,7 @@ let main arguments =
     testSequenced
     <| testList "Continuum" [
         NativeTests.tests
+        AutogradTests.tests
         DiffTests.tests
         TableauTests.tests
         FilesTests.tests
