@@ -100,6 +100,7 @@ module internal Backsolve =
                     t0
                     t1
                     y0
+                |> TensorSolution.DetachDense
 
             let flat =
                 torch.cat [|

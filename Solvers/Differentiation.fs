@@ -162,6 +162,14 @@ type TensorSolution
         | Status.Terminated -> this
         | _ -> raise (SolveFailedException(raw.Status, raw.FinalTime, raw.Message, raw.Exception))
 
+    /// Takes the states of dense output out of the scopes of the solve, which they outlive; Dispose frees them.
+    static member internal DetachDense(raw: Solution<Tensor>) : Solution<Tensor> =
+        match raw.Dense with
+        | ValueSome(:? IHoldsStates<Tensor> as dense) -> dense.ForEach(fun x -> x.DetachFromDisposeScope() |> ignore)
+        | _ -> ()
+
+        raw
+
     /// The same outcome with other states.
     member internal _.With(states: Tensor, final: Tensor) =
         new TensorSolution(raw, states, final, occurrences, errorEstimate, stiffnessEstimate)

@@ -48,7 +48,7 @@ module internal HostTensors =
     let private elements<'N when 'N: struct and 'N: (new: unit -> 'N) and 'N :> ValueType> (x: Tensor) : Span<'N> =
         MemoryMarshal.Cast<byte, 'N>(x.bytes)
 
-    /// target += factor * source.
+    /// target += factor * source, fused as libtorch's own add with a factor is: a recorded step and this one then give the same bits.
     let private accumulate32 (target: Span<float32>) (factor: float) (source: ReadOnlySpan<float32>) =
         let factor = float32 factor
         let lanes = Vector<float32>.Count
@@ -57,11 +57,11 @@ module internal HostTensors =
 
         while i <= target.Length - lanes do
             let place = target.Slice(i, lanes)
-            (Vector<float32>(place) + wide * Vector<float32>(source.Slice(i, lanes))).CopyTo place
+            Vector.FusedMultiplyAdd(wide, Vector<float32>(source.Slice(i, lanes)), Vector<float32>(place)).CopyTo place
             i <- i + lanes
 
         while i < target.Length do
-            target[i] <- target[i] + factor * source[i]
+            target[i] <- MathF.FusedMultiplyAdd(factor, source[i], target[i])
             i <- i + 1
 
     /// target += factor * source.
@@ -72,11 +72,11 @@ module internal HostTensors =
 
         while i <= target.Length - lanes do
             let place = target.Slice(i, lanes)
-            (Vector<float>(place) + wide * Vector<float>(source.Slice(i, lanes))).CopyTo place
+            Vector.FusedMultiplyAdd(wide, Vector<float>(source.Slice(i, lanes)), Vector<float>(place)).CopyTo place
             i <- i + lanes
 
         while i < target.Length do
-            target[i] <- target[i] + factor * source[i]
+            target[i] <- Math.FusedMultiplyAdd(factor, source[i], target[i])
             i <- i + 1
 
     /// y + h sum_j w_j k_j as a fresh tensor. y suits, and all match.

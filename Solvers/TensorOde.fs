@@ -105,24 +105,17 @@ module TensorOde =
         let stepper = stepperOf method space field y0
         let normed = space :> INormedSpace<Tensor>
 
-        let raw =
-            Integrate.run
-                stepper
-                normed.Copy
-                normed.Keep
-                normed.IsFinite
-                observer
-                { options with Events = events }
-                t0
-                t1
-                y0
-
-        // Dense output outlives the scopes of the solve; the solution disposes it.
-        match raw.Dense with
-        | ValueSome(:? IHoldsStates<Tensor> as dense) -> dense.ForEach(fun x -> x.DetachFromDisposeScope() |> ignore)
-        | _ -> ()
-
-        raw
+        Integrate.run
+            stepper
+            normed.Copy
+            normed.Keep
+            normed.IsFinite
+            observer
+            { options with Events = events }
+            t0
+            t1
+            y0
+        |> TensorSolution.DetachDense
 
     let private stack (states: Tensor[]) (y0: Tensor) =
         if states.Length = 0 then

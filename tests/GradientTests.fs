@@ -352,6 +352,23 @@ let private hygiene =
 
                 Expect.equal (Tensors.live ()) before "live tensors"
 
+        testCase "recorded and unrecorded steps give the same bits"
+        <| fun () ->
+            use _ = torch.NewDisposeScope()
+
+            for dtype in [ torch.float32; torch.float64 ] do
+                for n in [ 2L; 3L; 7L; 64L; 1000L ] do
+                    let values = torch.arange (n, dtype = dtype)
+                    let y0 = (values * 0.37).sin ()
+                    let rate = (values * 0.11 + 0.3).cos ()
+                    let field = TensorField.create [] (fun t y -> y.mul(rate).add (t.sin ()))
+
+                    let final way =
+                        let options = { TensorOptions.create 1e-5 1e-5 with Differentiation = way }
+                        Tensors.toArray (TensorOde.solve options field 0.0 2.0 y0).Final
+
+                    Expect.equal (final Differentiation.Recorded) (final Differentiation.None) $"{dtype}, {n} elements"
+
         testCase "dense output of tensors outlives the solve and is freed with it"
         <| fun () ->
             let before = Tensors.live ()
