@@ -110,10 +110,12 @@ let tests =
         }
 
         test "the same seed repeats a fit, another does not" {
-            let first = fitted tiny
-            Expect.equal (fitted tiny) first "same seed"
-            let other = FitOptions(Iterations = 24, Hidden = [| 4 |], Seed = 1)
-            Expect.notEqual (fitted other) first "other seed"
+            let seeded seed =
+                fitted (FitOptions(Model = ForecastModelKind.NeuralOde, Iterations = 24, Hidden = [| 4 |], Seed = seed))
+
+            let first = seeded 0
+            Expect.equal (seeded 0) first "same seed"
+            Expect.notEqual (seeded 1) first "other seed"
         }
 
         testList "an interrupted and resumed fit is bit for bit the uninterrupted one" [
@@ -198,8 +200,11 @@ let tests =
             let times = Seq.toArray short.Times
             let result = Fit.run options "year" [| "hare"; "lynx" |] times noisy seen CancellationToken.None
             use _ = result.Model :> IDisposable
-            Expect.isLessThan losses.Count 57 "fewer iterations than the phase has"
-            Expect.isGreaterThan losses.Count 0 "the phase ran"
+            Expect.isLessThan losses.Count 50 "fewer iterations than the 55 of the phase"
+            // At this learning rate the first check, with a network that is zero still, is the best one.
+            Expect.equal (Seq.min losses) losses[0] "the validation loss rises"
+            use correction = result.Model.Network.Rate(null, result.Model.NodeStates)
+            Expect.equal (Tensors.toArray correction) [| 0.0; 0.0 |] "the network is the one of the first check"
             Expect.isTrue (Double.IsFinite result.Loss) "finite"
         }
 
