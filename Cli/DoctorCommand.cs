@@ -30,14 +30,14 @@ internal static class DoctorCommand
         DoctorReport report = Doctor.Examine();
         foreach ((string name, string value) in Lines(report))
         {
-            Console.WriteLine($"{name,-14}{value}");
+            Console.WriteLine($"{name,-20}{value}");
         }
 
         Console.WriteLine();
         foreach (DoctorProblem problem in report.Problems)
         {
-            Console.WriteLine($"problem       {OneLine(problem.What)}");
-            Console.WriteLine($"remedy        {OneLine(problem.Remedy)}");
+            Console.WriteLine($"problem             {OneLine(problem.What)}");
+            Console.WriteLine($"remedy              {OneLine(problem.Remedy)}");
         }
 
         bool well = report.IsUsable && report.Problems.Count == 0;
@@ -51,7 +51,7 @@ internal static class DoctorCommand
         yield return ("system", $"{report.OperatingSystem}, {report.Architecture} ({report.RuntimeIdentifier})");
         yield return (".NET", report.DotNet);
         yield return ("TorchSharp", $"{report.TorchSharpVersion}, made for libtorch {report.LibtorchVersion}");
-        yield return ("CONTINUUM_LIBTORCH", $"  {(report.ContinuumLibtorch.Length == 0 ? "not set" : report.ContinuumLibtorch)}");
+        yield return ("CONTINUUM_LIBTORCH", report.ContinuumLibtorch.Length == 0 ? "not set" : report.ContinuumLibtorch);
         foreach (DoctorLibrary library in report.Libraries)
         {
             yield return (library.Name, library.Path.Length == 0 ? "not loaded" : $"{library.Path}{Size(library.Path)}");

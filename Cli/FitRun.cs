@@ -25,6 +25,7 @@ internal sealed class FitRun
         _arguments = arguments;
         TimeSeries data = DataFile.Read(arguments.Csv, arguments.TimeColumn, arguments.Columns, arguments.DropMissing);
         (_train, _heldOut) = arguments.Split.Apply(data);
+        ContinuumRuntime.EnsureLoaded();
         _folder = OutputFolder.Open(arguments.Folder, ModelFile, TrainingFile, ForecastFile, PlotFile);
         _checkpoint = _folder.PathOf(TrainingFile);
     }
