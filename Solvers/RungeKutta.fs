@@ -85,6 +85,7 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
 /// Lets the owner of a dense solution reach the states it holds (to free or move tensors).
 type internal IHoldsStates<'S> =
     abstract ForEach: visit: ('S -> unit) -> unit
+
 /// What steppers under a scalar clock choose by themselves.
 [<RequireQualifiedAccess>]
 module internal StepDefaults =

@@ -153,7 +153,12 @@ type RealSpace(tolerance: Tolerance<float[]>) =
 
             for i in 0 .. y.Length - 1 do
                 let scaled = (a[i] - b[i]) / this.Scale(i, abs y[i])
-                acc <- if tolerance.Norm.IsMaximum then Math.Max(acc, abs scaled) else acc + scaled * scaled
+
+                acc <-
+                    if tolerance.Norm.IsMaximum then
+                        Math.Max(acc, abs scaled)
+                    else
+                        acc + scaled * scaled
 
             if tolerance.Norm.IsMaximum then acc else sqrt (acc / float (max 1 y.Length))
 

@@ -105,16 +105,7 @@ module TensorOde =
         let stepper = stepperOf method space field y0
         let normed = space :> INormedSpace<Tensor>
 
-        Integrate.run
-            stepper
-            normed.Copy
-            normed.Keep
-            normed.IsFinite
-            observer
-            { options with Events = events }
-            t0
-            t1
-            y0
+        Integrate.run stepper normed.Copy normed.Keep normed.IsFinite observer { options with Events = events } t0 t1 y0
         |> TensorSolution.DetachDense
 
     let private stack (states: Tensor[]) (y0: Tensor) =

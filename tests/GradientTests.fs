@@ -359,9 +359,9 @@ let private hygiene =
             for dtype in [ torch.float32; torch.float64 ] do
                 for n in [ 2L; 3L; 7L; 64L; 1000L ] do
                     let values = torch.arange (n, dtype = dtype)
-                    let y0 = (values * 0.37).sin ()
-                    let rate = (values * 0.11 + 0.3).cos ()
-                    let field = TensorField.create [] (fun t y -> y.mul(rate).add (t.sin ()))
+                    let y0 = (values * 0.37).sin()
+                    let rate = (values * 0.11 + 0.3).cos()
+                    let field = TensorField.create [] (fun t y -> y.mul(rate).add(t.sin ()))
 
                     let final way =
                         let options = { TensorOptions.create 1e-5 1e-5 with Differentiation = way }
