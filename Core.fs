@@ -86,11 +86,17 @@ type Tolerance<'S> = {
 /// Feedback control of the step size: h_new = h * clip(safety * e_n^-b1 * e_(n-1)^-b2 * e_(n-2)^-b3, min, max).
 /// Exponents are already divided by the order. See Controller for the named choices.
 type Feedback = {
+    /// Exponent b1 of the last error.
     Beta1: float
+    /// Exponent b2 of the error before it; 0 forgets it.
     Beta2: float
+    /// Exponent b3 of the error before that; 0 forgets it.
     Beta3: float
+    /// Factor below 1 that keeps the next error under the tolerance.
     Safety: float
+    /// Smallest factor between two steps, in (0, 1).
     MinFactor: float
+    /// Largest factor between two steps, above 1; after a rejection a step never grows.
     MaxFactor: float
 }
 
@@ -139,7 +145,12 @@ type Event<'S> = {
 }
 
 /// A change of the state at a known time (a dose, an impulse); the time is stepped to exactly.
-type Scheduled<'S> = { Time: float; Apply: float -> 'S -> 'S }
+type Scheduled<'S> = {
+    /// When; inside the span.
+    Time: float
+    /// The state after the change, from the time and the state before it.
+    Apply: float -> 'S -> 'S
+}
 
 /// An event that happened.
 type Occurrence<'S> = {
@@ -156,21 +167,31 @@ type Occurrence<'S> = {
 /// What a progress report says after an accepted step.
 [<Struct>]
 type StepReport = {
+    /// Time reached.
     Time: float
+    /// Length of the next step to try.
     Step: float
     /// Fraction of the span that is done, 0 to 1.
     Fraction: float
+    /// Accepted steps so far.
     Accepted: int
+    /// Rejected steps so far.
     Rejected: int
+    /// Evaluations of the field so far.
     Evaluations: int
 }
 
 /// Everything a solve can be told beside the problem and the method.
 type SolveOptions<'S> = {
+    /// Fixed or adaptive steps.
     Control: StepControl
+    /// What the error of a step is measured against.
     Tolerance: Tolerance<'S>
+    /// Which values are kept.
     SaveAt: SaveAt
+    /// Events to find; all are looked for in every step.
     Events: Event<'S>[]
+    /// Changes of the state at known times.
     Scheduled: Scheduled<'S>[]
     /// Times where the field is discontinuous: a step ends one ulp before each and the next starts one ulp after it.
     Jumps: float[]
@@ -238,6 +259,7 @@ type Statistics = {
 type IDenseSolution<'S> =
     /// First and last time (in the direction of integration).
     abstract Start: float
+    /// Last time covered.
     abstract End: float
     /// The solution at a time of the span, with the method's own interpolant.
     /// Throws ArgumentOutOfRangeException outside of the span.
@@ -245,6 +267,7 @@ type IDenseSolution<'S> =
 
 /// The result of a solve: complete when Status is Success or Terminated, else everything up to the failure.
 type Solution<'S> = {
+    /// How it ended.
     Status: Status
     /// One line for people: why, when and where it ended, and what to do; empty on success.
     Message: string
@@ -260,6 +283,7 @@ type Solution<'S> = {
     Occurrences: Occurrence<'S>[]
     /// Present with SaveAt.DenseOutput.
     Dense: IDenseSolution<'S> voption
+    /// What it cost.
     Statistics: Statistics
     /// Exception of Status.FieldThrew, else null.
     Exception: exn
@@ -267,6 +291,7 @@ type Solution<'S> = {
 
 /// A solve that did not reach its end; carries the partial solution.
 type SolveError<'S> = {
+    /// Why it ended.
     Status: Status
     /// Time reached.
     Time: float
@@ -274,7 +299,9 @@ type SolveError<'S> = {
     Step: float
     /// Component that failed or drove the step down; empty where it does not apply.
     Component: string
+    /// One line for people: what happened, where, and what to do.
     Message: string
+    /// Everything up to the failure.
     Partial: Solution<'S>
 }
 
@@ -298,6 +325,7 @@ type IStepper<'S> =
     abstract Try: h: float * tEnd: float -> float
     /// Makes the attempted step current.
     abstract Accept: unit -> unit
+    /// Time of the current state.
     abstract Time: float
     /// Current state. Valid until the next Accept.
     abstract State: 'S
@@ -307,6 +335,7 @@ type IStepper<'S> =
     abstract Interpolate: theta: float -> 'S
     /// Dense output of the attempted step as an object that outlives it.
     abstract DenseStep: unit -> IDenseSolution<'S>
+    /// Evaluations of the field since the stepper was made.
     abstract Evaluations: int
     /// Unscaled norm of the attempted step's error estimate over |h|, and the stiffness ratio (NaN without a pair).
     abstract Heuristics: unit -> struct (float * float)

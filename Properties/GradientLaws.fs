@@ -10,8 +10,9 @@ type GradientProblem = {
     Name: string
     /// The field, with its parameters (leaves that require a gradient).
     Field: TensorField
-    /// The span.
+    /// Start of the span.
     Start: float
+    /// End of the span.
     End: float
     /// Initial state, float64.
     Initial: Tensor

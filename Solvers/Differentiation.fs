@@ -15,8 +15,9 @@ type DiscreteOptions = {
 
 /// How a continuous adjoint is solved.
 type BacksolveOptions = {
-    /// Tolerances of the backward solve; NaN takes the forward ones.
+    /// Relative tolerance of the backward solve; NaN takes the forward one.
     Rtol: float
+    /// Absolute tolerance of the backward solve; NaN takes the forward one.
     Atol: float
     /// Leave the parameters' part of the adjoint out of error control (Kidger, Chen and Lyons 2021).
     Seminorm: bool
@@ -93,7 +94,14 @@ type Method =
         | ReversibleHeun -> 2
 
 /// Times as tensors (0-d, or 1-d for Save) whose gradients are wanted; null where not. Their values replace the plain times.
-type TrackedTimes = { Start: Tensor; End: Tensor; Save: Tensor }
+type TrackedTimes = {
+    /// Start of the span (0-d), or null.
+    Start: Tensor
+    /// End of the span (0-d), or null.
+    End: Tensor
+    /// Save times (1-d, monotone in the direction of the span), or null.
+    Save: Tensor
+}
 
 /// An event in a solve on tensors.
 [<Sealed>]
@@ -131,6 +139,7 @@ type TensorSolution
         errorEstimate: Tensor,
         stiffnessEstimate: Tensor
     ) =
+    /// How the solve ended.
     member _.Status = raw.Status
     /// One line for people; empty on success.
     member _.Message = raw.Message

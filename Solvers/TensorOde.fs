@@ -7,11 +7,13 @@ open TorchSharp
 
 /// Everything a solve on tensors can be told.
 type TensorOptions = {
+    /// The one-step method.
     Method: Method
     /// Steps, tolerances, saving, jumps, scheduled changes, limits. Its Events are ignored: use the field below.
     Solve: SolveOptions<Tensor>
     /// Differentiable events.
     Events: TensorEvent[]
+    /// How gradients flow through the solve.
     Differentiation: Differentiation
     /// Times whose gradients are wanted.
     Times: TrackedTimes voption

@@ -10,6 +10,7 @@ let main arguments =
 
     testSequenced
     <| testList "Continuum" [
+        DocumentationTests.tests
         NativeTests.tests
         AutogradTests.tests
         DiffTests.tests
