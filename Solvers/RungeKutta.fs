@@ -85,6 +85,7 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
 /// Lets the owner of a dense solution reach the states it holds (to free or move tensors).
 type internal IHoldsStates<'S> =
     abstract ForEach: visit: ('S -> unit) -> unit
+
 /// What steppers under a scalar clock choose by themselves.
 [<RequireQualifiedAccess>]
 module internal StepDefaults =
@@ -148,7 +149,7 @@ type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
         member _.End = tEnd
 
         member _.At t =
-            let theta = (t - t0) / h
+            let theta = if h = 0.0 then 0.0 else (t - t0) / h
             let powers = Array.zeroCreate q.Length
             let mutable p = theta
 
