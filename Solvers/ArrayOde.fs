@@ -84,4 +84,7 @@ module ArrayOde =
         (t1: float)
         (y0: float[])
         =
+        if isNull field then
+            raise (ArgumentNullException(nameof field, "The field is null; give a function that writes dy/dt."))
+
         solveField method options (SpanField field) t0 t1 y0

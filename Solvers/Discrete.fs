@@ -10,7 +10,7 @@ open TorchSharp
 type internal TapeEntry =
     /// An accepted step.
     | Stepped of time: float * h: float
-    /// A change of the state at an event or a scheduled time.
+    /// A change of the state at an event or a scheduled time; a declared jump when both are -1.
     | ChangedBy of time: float * event: int * scheduled: int
 
 /// Which part of the flat result of a solve's node a value is.
@@ -215,7 +215,10 @@ type internal DiscreteSweep
                 slopeKnown <- false
                 let time = torch.tensor (t, dtype = state.dtype, device = state.device)
 
-                if dose >= 0 then
+                if dose < 0 && event < 0 then
+                    // A declared jump: the state is continuous, the slope is taken anew.
+                    ()
+                elif dose >= 0 then
                     state <- scheduled[dose].Apply t state
                 else
                     let struct (tau, before, after, resumed) = TimeGradient.applyEvent field events[event] time state

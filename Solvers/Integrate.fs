@@ -94,6 +94,10 @@ module SolveOptions =
         if not (Double.IsFinite options.MinStep) || options.MinStep < 0.0 then
             bad $"The smallest step must be finite and >= 0; got {options.MinStep}."
 
+        if options.MinStep > options.MaxStep then
+            bad
+                $"The smallest step ({options.MinStep}) is larger than the largest ({options.MaxStep}); lower MinStep or raise MaxStep."
+
         if options.MaxSteps <= 0 then
             bad $"MaxSteps must be > 0; got {options.MaxSteps}."
 
@@ -129,7 +133,8 @@ type internal IStepObserver<'S> =
     /// A saved value: the index into the results, its theta in the step about to be accepted (1 is its end), or -1 when it is the
     /// state at the start of the solve.
     abstract Saved: index: int * theta: float -> unit
-    /// An event or scheduled change replaced the state between steps.
+    /// An event or scheduled change replaced the state between steps; both indices are -1 at a declared jump, where only the
+    /// slope is new.
     abstract Changed: time: float * event: int * scheduled: int -> unit
 
 /// The adaptive loop.
@@ -270,6 +275,15 @@ module internal Integrate =
             pending <- true
             error
 
+        /// An event function; the event is named where it is not a number.
+        let eventValue i time (state: 'S) =
+            let value = events[i].Condition time state
+
+            if Double.IsNaN value then
+                raise (ArithmeticException $"Event '{events[i].Name}' (index {i}) is NaN at t = {time}.")
+
+            value
+
         /// A change of the state between steps.
         let restart time (state: 'S) =
             stepper.Start(time, state)
@@ -278,7 +292,7 @@ module internal Integrate =
 
             // The state moved: signs are taken anew.
             for i in 0 .. signs.Length - 1 do
-                signs[i] <- sign (events[i].Condition time state)
+                signs[i] <- sign (eventValue i time state)
 
         /// Everything due at the current time; moves stopIndex on.
         let processStops () =
@@ -302,6 +316,10 @@ module internal Integrate =
                         nextSave <- nextSave + 1
 
                     let kept = Array.copy signs
+
+                    if not (isNull (box observer)) then
+                        observer.Changed(after, -1, -1)
+
                     restart after stepper.State
                     Array.blit kept 0 signs 0 signs.Length
                     t <- after
@@ -335,17 +353,7 @@ module internal Integrate =
 
             for i in 0 .. events.Length - 1 do
                 if counts[i] < events[i].MaxOccurrences then
-                    let g theta =
-                        let value = events[i].Condition (stepStart + theta * stepLength) (at theta)
-
-                        if Double.IsNaN value then
-                            raise (
-                                ArithmeticException(
-                                    $"Event '{events[i].Name}' (index {i}) is NaN at t = {stepStart + theta * stepLength}."
-                                )
-                            )
-
-                        value
+                    let g theta = eventValue i (stepStart + theta * stepLength) (at theta)
 
                     let struct (bracket, _) = Events.firstCrossing g signs[i] events[i].Crossing
 
@@ -390,7 +398,7 @@ module internal Integrate =
         /// Signs at the end of the attempted step, for events that did not fire.
         let updateSigns time (state: 'S) =
             for i in 0 .. events.Length - 1 do
-                let s = sign (events[i].Condition time state)
+                let s = sign (eventValue i time state)
 
                 if s <> 0 then
                     signs[i] <- s
@@ -416,25 +424,39 @@ module internal Integrate =
             if not (isNull (box observer)) then
                 observer.Accepting(stepper, h)
 
-        let saveWithin (h: float) (tEnd: float) =
-            while nextSave < saveTimes.Length && not (before tEnd saveTimes[nextSave]) do
-                let time = saveTimes[nextSave]
+        let valuesWithin (h: float) (tEnd: float) = [|
+            let mutable i = nextSave
+
+            while i < saveTimes.Length && not (before tEnd saveTimes[i]) do
+                let time = saveTimes[i]
 
                 if time = tEnd then
-                    save 1.0 time (keep (copy stepper.Candidate))
+                    yield struct (1.0, time, keep (copy stepper.Candidate))
                 else
                     let theta = (time - stepper.Time) / h
-                    save theta time (keep (stepper.Interpolate theta))
+                    yield struct (theta, time, keep (stepper.Interpolate theta))
 
-                nextSave <- nextSave + 1
+                i <- i + 1
+        |]
+
+        /// Moves the attempted step [t, tEnd] into the past.
+        let accept (h: float) (tEnd: float) =
+            // First what evaluates the field and may throw: a step that fails here was not taken.
+            let values =
+                if nextSave < saveTimes.Length && not (before tEnd saveTimes[nextSave]) then
+                    valuesWithin h tEnd
+                else
+                    [||]
 
             if dense then
                 denseSteps.Add(stepper.DenseStep())
 
-        /// Moves the attempted step [t, tEnd] into the past.
-        let accept (h: float) (tEnd: float) =
             trackStep h
-            saveWithin h tEnd
+
+            for struct (theta, time, value) in values do
+                save theta time value
+
+            nextSave <- nextSave + values.Length
 
             if everyStep then
                 save 1.0 tEnd (keep (copy stepper.Candidate))
@@ -457,7 +479,7 @@ module internal Integrate =
         /// Steps to the event found at theta and applies it. The end of the step is a step value, polished by secant steps.
         let handleEvent (theta: float) (index: int) (stepLength: float) (tEnd: float) =
             let start = t
-            let condition = events[index].Condition
+            let condition = eventValue index
             let mutable hEvent = theta * stepLength
             let mutable tEvent = if theta >= 1.0 then tEnd else start + hEvent
 
@@ -498,6 +520,11 @@ module internal Integrate =
                     else
                         round <- 99
 
+                // The last correction moved the end of the step: take the step that is recorded.
+                if round < 99 then
+                    tEvent <- start + hEvent
+                    attempt hEvent tEvent |> ignore
+
             // All events that cross at this very time fire together, in list order.
             let scale = 1e-12 * Math.Max(abs tEvent, abs stepLength)
 
@@ -506,7 +533,7 @@ module internal Integrate =
                     if i = index then
                         yield i
                     elif counts[i] < events[i].MaxOccurrences && signs[i] <> 0 then
-                        let g = events[i].Condition tEvent stepper.Candidate
+                        let g = eventValue i tEvent stepper.Candidate
                         let s = sign g
 
                         let wanted =
@@ -520,6 +547,10 @@ module internal Integrate =
             |]
 
             accept hEvent tEvent
+
+            // A fixed step that ends at the event is done; the next one must not have length zero.
+            if tEvent = tEnd then
+                anchorCount <- anchorCount + 1
 
             if abs (tEvent - lastEventTime) <= scale then
                 crowded <- crowded + 1
@@ -627,6 +658,10 @@ module internal Integrate =
                         fail
                             Status.StepTooSmall
                             $"The step size fell below {least:g3} at t = {t} ({part} dominates the error); the problem is stiff, singular or discontinuous there: loosen the tolerances, declare jumps, or use a stiff method."
+                    elif isFinite stepper.Candidate && options.Tolerance.Atol = 0.0 then
+                        fail
+                            Status.NonFinite
+                            $"The scaled error is not finite at t = {t} ({part}) though the state is: where a component is zero an absolute tolerance of 0 allows no error; set atol > 0."
                     else
                         fail
                             Status.NonFinite

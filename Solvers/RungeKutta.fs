@@ -149,7 +149,7 @@ type internal DenseStep<'S, 'P when 'P: struct and 'P :> INormedSpace<'S>>
         member _.End = tEnd
 
         member _.At t =
-            let theta = (t - t0) / h
+            let theta = if h = 0.0 then 0.0 else (t - t0) / h
             let powers = Array.zeroCreate q.Length
             let mutable p = theta
 

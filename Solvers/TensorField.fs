@@ -168,10 +168,20 @@ module internal TimeGradient =
             let along = parts[1].mul slope
 
             if t.dim () = 0L then
-                parts[0].add(along.sum ()).detach()
+                let rate = parts[0].add(along.sum ()).detach()
+                let number = rate.ToDouble()
+
+                if number = 0.0 || not (Double.IsFinite number) then
+                    raise (
+                        ArithmeticException(
+                            $"The event function has rate of change {number} along the solution at t = {t.ToDouble()}, so the event's time has no derivative (a grazing event, or a condition that is cut off from its inputs); use an event that crosses zero, or Differentiation.None."
+                        )
+                    )
+
+                rate
             else
                 // one rate per sample, over all dimensions but the first
-                parts[0].add(along.flatten(1L).sum(1L).reshape t.shape).detach()
+                parts[0].add(along.reshape([| t.shape[0]; -1L |]).sum(1L).reshape t.shape).detach()
 
         let g = condition (t.detach ()) y
         let residual = (g.sub (g.detach ())).reshape(t.shape).``to``(y.dtype)

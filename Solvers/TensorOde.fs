@@ -55,7 +55,11 @@ module TensorOde =
                     for p in tracked do
                         p.requires_grad_ false |> ignore
 
-                    field.Eval(TensorField.time field t y, y.detach ()).requires_grad
+                    try
+                        field.Eval(TensorField.time field t y, y.detach ()).requires_grad
+                    with _ ->
+                        // The solve itself will report it, in its status.
+                        false
                 finally
                     for p in tracked do
                         p.requires_grad_ true |> ignore
@@ -374,6 +378,21 @@ module TensorOde =
         if not (y0.is_floating_point ()) then
             bad
                 $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
+
+        if isNull field then
+            raise (ArgumentNullException(nameof field, "The field is null; give a TensorField."))
+
+        let checkShape (name: string) (per: Tensor voption) =
+            match per with
+            | ValueSome per when not (Seq.forall2 (=) per.shape y0.shape && per.dim () = y0.dim ()) ->
+                let show (x: Tensor) = x.shape |> Array.map string |> String.concat ", "
+
+                bad
+                    $"{name} per component has shape [{show per}] and the state has [{show y0}]; give one entry for each component."
+            | _ -> ()
+
+        checkShape "rtol" options.Solve.Tolerance.RtolPer
+        checkShape "atol" options.Solve.Tolerance.AtolPer
 
         let times =
             match options.Times with
