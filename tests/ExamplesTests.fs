@@ -33,7 +33,7 @@ let private scripts =
 
 let tests =
     testList "Examples" [
-        for number in 1..3 do
+        for number in 1 .. scripts.Length do
             test $"C# example {number}" { run [ program; string number ] }
 
         for script in scripts do

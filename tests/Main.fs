@@ -22,6 +22,7 @@ let main arguments =
         BatchTests.tests
         ModelsTests.tests
         FacadeTests.tests
+        DocSnippets.tests
         ExamplesTests.tests
         CliTests.tests
     ]
