@@ -21,6 +21,7 @@ let main arguments =
         BatchTests.tests
         ModelsTests.tests
         FacadeTests.tests
+        LawTests.tests
         ExamplesTests.tests
         CliTests.tests
     ]
