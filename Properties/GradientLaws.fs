@@ -123,3 +123,92 @@ module GradientLaws =
             Holds = found <= gap
             Detail = $"relative gap %.1e{found}, allowed %.1e{gap}"
         }
+
+    /// The gradient of the loss from a closed form: from the Jacobian of the state at a time for the initial state and then the
+    /// parameters, flattened (rows: components of the state). A way to differentiate agrees with it to a relative gap.
+    let agreesWithClosedForm
+        (method: Method)
+        (tolerance: float)
+        (gap: float)
+        (problem: GradientProblem)
+        (jacobian: float -> float[,])
+        (way: Differentiation)
+        : LawResult =
+        let found = gradient method tolerance problem way
+        use _ = torch.NewDisposeScope()
+        let options = optionsOf method tolerance problem Differentiation.None
+
+        let solution =
+            (TensorOde.solve options problem.Field problem.Start problem.End problem.Initial).EnsureSuccess()
+
+        let states = solution.States.detach().clone().requires_grad_ true
+        let value = loss states
+        let cotangents = Autograd.vjp [| value |] [| states |] [| torch.ones_like value |]
+        let slopes = Tensors.toArray cotangents[0]
+        let n = slopes.Length / problem.SaveTimes.Length
+        let expected = Array.zeroCreate<float> found.Length
+
+        problem.SaveTimes
+        |> Array.iteri (fun k t ->
+            let matrix = jacobian t
+
+            for i in 0 .. n - 1 do
+                for j in 0 .. expected.Length - 1 do
+                    expected[j] <- expected[j] + slopes[k * n + i] * matrix[i, j])
+
+        let worst = relativeGap found expected
+
+        {
+            Law = $"the gradient on {problem.Name} is the closed form's"
+            Holds = worst <= gap
+            Detail = $"relative gap %.1e{worst}, allowed %.1e{gap}"
+        }
+
+    /// All exact ways to differentiate agree with each other and with difference quotients. Those of one discrete solution agree
+    /// to a relative gap: Recorded, Discrete, and Discrete with three checkpoints on the tableau; Recorded and Reversible on the
+    /// coupled tableau. The two solutions differ by their truncation errors, and difference quotients by rounding: all five agree
+    /// with the central differences of the tableau to a gap of their own. Tolerances far below that gap keep the steps from moving
+    /// with the parameters.
+    let allAgree
+        (tableau: Tableau)
+        (tolerance: float)
+        (gap: float)
+        (differenceGap: float)
+        (problem: GradientProblem)
+        : LawResult[] =
+        let plain = RungeKutta tableau
+        let coupled = Coupled(tableau, 0.999)
+        let find method (name, way) = name, gradient method tolerance problem way
+
+        let groups = [|
+            [|
+                "Recorded", Differentiation.Recorded
+                "Discrete", Differentiation.DiscreteDefault
+                "Discrete with 3 checkpoints", Differentiation.Discrete { MaxCheckpoints = 3; GraphWindow = 2 }
+            |]
+            |> Array.map (find plain)
+            [|
+                "Recorded, coupled", Differentiation.Recorded
+                "Reversible, coupled", Differentiation.ReversibleDefault
+            |]
+            |> Array.map (find coupled)
+        |]
+
+        let quotients = finiteDifference plain tolerance 1e-6 problem
+
+        let law what worst allowed = {
+            Law = $"{tableau.Name}: {what}, on {problem.Name}"
+            Holds = worst <= allowed
+            Detail = $"relative gap %.1e{worst}, allowed %.1e{allowed}"
+        }
+
+        [|
+            for group in groups do
+                let first, expected = group[0]
+
+                for name, found in Array.tail group do
+                    law $"the gradients of {name} and {first} agree" (relativeGap found expected) gap
+
+                for name, found in group do
+                    law $"{name} gives the limit of difference quotients" (relativeGap found quotients) differenceGap
+        |]

@@ -23,6 +23,7 @@ let main arguments =
         ModelsTests.tests
         FacadeTests.tests
         DocSnippets.tests
+        LawTests.tests
         ExamplesTests.tests
         CliTests.tests
     ]
