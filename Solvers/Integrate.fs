@@ -266,6 +266,12 @@ module internal Integrate =
         let mutable anchorCount = 0
         let mutable crowded = 0
         let mutable lastEventTime = nan
+        // Zeno sequences of each event with a change: time of the last occurrence, last gap, and the gap that a run of ever
+        // shorter ones began with.
+        let lastTimes = Array.create events.Length nan
+        let lastGaps = Array.create events.Length nan
+        let firstGaps = Array.create events.Length nan
+        let shorter = Array.zeroCreate<int> events.Length
         // An attempted step was not accepted, so its memory scope is the innermost one.
         let mutable pending = false
 
@@ -476,6 +482,30 @@ module internal Integrate =
                     Evaluations = stepper.Evaluations
                 }
 
+        /// Ever shorter times between occurrences: the next step must be short enough to see the next one, and a millionth of
+        /// the first gap is the end of such a sequence (beyond it the state would slip through the surface unseen).
+        let watchGaps i =
+            let gap = abs (t - lastTimes[i])
+            lastTimes[i] <- t
+
+            if gap < lastGaps[i] then
+                if adaptive then
+                    h <- Math.Min(h, 100.0 * gap)
+
+                let least = if adaptive then 0.0 else 1e-3 * fixedStep
+
+                shorter[i] <- shorter[i] + 1
+
+                if shorter[i] >= 4 && gap < Math.Max(1e-6 * firstGaps[i], least) then
+                    fail
+                        Status.TooManyEvents
+                        $"Event '{events[i].Name}' accumulates at t = {t}: its occurrences follow each other ever faster, the last after {gap:g3}; make it terminal, limit MaxOccurrences, or end the sequence in its change (a ball comes to rest)."
+            else
+                firstGaps[i] <- gap
+                shorter[i] <- 0
+
+            lastGaps[i] <- gap
+
         /// Steps to the event found at theta and applies it. The end of the step is a step value, polished by secant steps.
         let handleEvent (theta: float) (index: int) (stepLength: float) (tEnd: float) =
             let start = t
@@ -577,6 +607,9 @@ module internal Integrate =
                         restart t after
                         // Rounding decides on which side of its own zero a fired event stands: look again a little later.
                         signs[i] <- 0
+
+                        if not events[i].Terminal && counts[i] < events[i].MaxOccurrences then
+                            watchGaps i
                     | ValueNone ->
                         occurrences.Add { Event = i; Time = t; Before = state; After = state }
 

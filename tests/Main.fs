@@ -18,6 +18,7 @@ let main arguments =
         FilesTests.tests
         SolverTests.tests
         GradientTests.tests
+        RegressionTests.tests
         ReversibleTests.tests
         BatchTests.tests
         ModelsTests.tests
