@@ -40,35 +40,58 @@ module TensorOde =
 
     let private bad (text: string) = raise (ArgumentException text)
 
-    /// ArgumentException when the field reads a tensor that wants a gradient and is not among its parameters: the nodes of
-    /// Discrete, Backsolve and Reversible would silently return no gradient for it.
-    let checkTracking (field: TensorField) (t: float) (y: Tensor) : unit =
-        let leaves = field.Parameters |> Array.forall (fun p -> p.is_leaf || not p.requires_grad)
-
-        if leaves && not field.TrackingChecked then
+    /// Whether a value depends on a tensor that wants a gradient and is not among the field's parameters; false when a parameter
+    /// is not a leaf (then it cannot be told apart).
+    let private reachesUntracked (field: TensorField) (evaluate: unit -> Tensor) : bool =
+        if field.Parameters |> Array.exists (fun p -> p.requires_grad && not p.is_leaf) then
+            false
+        else
             use _ = torch.NewDisposeScope()
             use _ = torch.enable_grad ()
             let tracked = field.Parameters |> Array.filter (fun p -> p.requires_grad)
 
-            let reached =
+            try
+                for p in tracked do
+                    p.requires_grad_ false |> ignore
+
                 try
-                    for p in tracked do
-                        p.requires_grad_ false |> ignore
+                    evaluate().requires_grad
+                with _ ->
+                    // The solve itself will report it, in its status.
+                    false
+            finally
+                for p in tracked do
+                    p.requires_grad_ true |> ignore
 
-                    try
-                        field.Eval(TensorField.time field t y, y.detach ()).requires_grad
-                    with _ ->
-                        // The solve itself will report it, in its status.
-                        false
-                finally
-                    for p in tracked do
-                        p.requires_grad_ true |> ignore
+    let private lost (what: string) (field: TensorField) =
+        bad
+            $"{what} reads a tensor that requires a gradient but is not among the field's {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or use Differentiation.Recorded."
 
-            if reached then
-                bad
-                    $"The field reads a tensor that requires a gradient but is not among its {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or use Differentiation.Recorded."
+    /// ArgumentException when the field reads a tensor that wants a gradient and is not among its parameters: the nodes of
+    /// Discrete, Backsolve and Reversible would silently return no gradient for it.
+    let checkTracking (field: TensorField) (t: float) (y: Tensor) : unit =
+        if not field.TrackingChecked then
+            if reachesUntracked field (fun () -> field.Eval(TensorField.time field t y, y.detach ())) then
+                lost "The field" field
 
             field.TrackingChecked <- true
+
+    /// The same for what events and scheduled changes read.
+    let private checkChanges (field: TensorField) (options: TensorOptions) (t: float) (y: Tensor) : unit =
+        let time () = torch.tensor (t, dtype = y.dtype, device = y.device)
+
+        for event in options.Events do
+            if reachesUntracked field (fun () -> event.Condition (time ()) (y.detach ())) then
+                lost $"The condition of event '{event.Name}'" field
+
+            match event.Apply with
+            | ValueSome change when reachesUntracked field (fun () -> change (time ()) (y.detach ())) ->
+                lost $"The change at event '{event.Name}'" field
+            | _ -> ()
+
+        for dose in options.Solve.Scheduled do
+            if reachesUntracked field (fun () -> dose.Apply t (y.detach ())) then
+                lost $"The scheduled change at t = {dose.Time}" field
 
     let private stepperOf (method: Method) (space: TensorSpace) (field: TensorField) (y0: Tensor) : IStepper<Tensor> =
         match method with
@@ -447,6 +470,7 @@ module TensorOde =
         let check () =
             if options.CheckTracking then
                 checkTracking field t0 y0
+                checkChanges field options t0 y0
 
         let tableauOnly (name: string) =
             match options.Method with

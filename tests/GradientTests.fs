@@ -406,6 +406,29 @@ let private hygiene =
                 "Parameters"
                 "untracked"
 
+            let threshold = leaf [| 0.5 |]
+
+            let crossing: TensorEvent = {
+                Name = "threshold"
+                Condition = fun _ y -> y.[0L] - threshold.[0L]
+                Crossing = Either
+                Apply = ValueNone
+                Terminal = true
+                MaxOccurrences = 1
+            }
+
+            let decay = TensorField.create [] (fun _ y -> y.neg ())
+
+            let watched = {
+                optionsWith Differentiation.DiscreteDefault EndOnly with
+                    Events = [| crossing |]
+            }
+
+            Expect.stringContains
+                (message (fun () -> TensorOde.solve watched decay 0.0 1.0 (leaf [| 1.0 |])))
+                "event 'threshold'"
+                "untracked in an event"
+
             let wrong = TensorField.create [] (fun _ y -> y.reshape [| 1L; -1L |])
             let solution = TensorOde.solve (optionsWith Differentiation.None EndOnly) wrong 0.0 1.0 (f64 [| 1.0 |])
             Expect.equal solution.Status Status.FieldThrew "status"
