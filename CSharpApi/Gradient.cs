@@ -71,7 +71,7 @@ public sealed class Gradient
     /// <exception cref="ArgumentOutOfRangeException">
     /// <paramref name="coupling"/> is not in (0, 1], or <paramref name="checkpointEvery"/> is negative.
     /// </exception>
-    public static Gradient Reversible(double coupling = 0.999, int checkpointEvery = 0, Action<double, string>? onDrift = null)
+    public static Gradient Reversible(double coupling = 0.9, int checkpointEvery = 0, Action<double, string>? onDrift = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(checkpointEvery);
         if (!(coupling > 0 && coupling <= 1))

@@ -110,7 +110,7 @@ public sealed class OdeMethod
     /// <param name="coupling">The coupling of the two states, in (0, 1].</param>
     /// <exception cref="ArgumentException"><paramref name="method"/> is not a Runge–Kutta method.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="coupling"/> is not in (0, 1].</exception>
-    public static OdeMethod Reversible(OdeMethod method, double coupling = 0.999)
+    public static OdeMethod Reversible(OdeMethod method, double coupling = 0.9)
     {
         ArgumentNullException.ThrowIfNull(method);
         if (!(coupling > 0 && coupling <= 1))

@@ -177,7 +177,7 @@ module GradientLaws =
         (problem: GradientProblem)
         : LawResult[] =
         let plain = RungeKutta tableau
-        let coupled = Coupled(tableau, 0.999)
+        let coupled = Coupled(tableau, 0.9)
         let find method (name, way) = name, gradient method tolerance problem way
 
         let groups = [|

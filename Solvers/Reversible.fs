@@ -514,11 +514,11 @@ module internal Reversible =
         | ReversibleHeun -> new ReversibleHeunStepper(space, field)
         | Coupled(tableau, coupling) ->
             if not (coupling > 0.0 && coupling <= 1.0) then
-                bad $"The coupling of a reversible method must lie in (0, 1]; got {coupling}. A good choice is 0.999."
+                bad $"The coupling of a reversible method must lie in (0, 1]; got {coupling}. A good choice is 0.9."
 
             new CoupledStepper(tableau, coupling, space, field, y0)
         | RungeKutta tableau ->
-            bad $"{tableau.Name} by itself is not reversible; wrap it as Method.Coupled({tableau.Name}, 0.999)."
+            bad $"{tableau.Name} by itself is not reversible; wrap it as Method.Coupled({tableau.Name}, 0.9)."
 
     let private scheme (method: Method) (space: TensorSpace) (field: TensorField) (like: Tensor) : ReversibleScheme =
         match method with
@@ -551,7 +551,7 @@ module internal Reversible =
 
         match method with
         | Coupled(_, coupling) when not (coupling > 0.0 && coupling <= 1.0) ->
-            bad $"The coupling of a reversible method must lie in (0, 1]; got {coupling}. A good choice is 0.999."
+            bad $"The coupling of a reversible method must lie in (0, 1]; got {coupling}. A good choice is 0.9."
         | _ -> ()
 
         let saveAt =
