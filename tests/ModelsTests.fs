@@ -68,8 +68,44 @@ let private interruptedAt (iteration: int) (options: FitOptions) =
         (fun () -> Forecaster.Fit(short, options, progress, source.Token).Dispose())
         "cancelled"
 
+/// Section of hazards: a scope's end must not delete the parameters of a module made inside it.
+let private scopes =
+    testList "scopes and threads" [
+        testCase "a network made inside a dispose scope keeps its parameters"
+        <| fun () ->
+            use generator = new torch.Generator(3UL)
+            let made = torch.NewDisposeScope()
+            let network = new Mlp(2, [| 5 |], 2, Activation.Tanh, 1.0, generator)
+            made.Dispose()
+            use _ = torch.NewDisposeScope()
+            Expect.equal (network.state_dict().Count) 4 "two layers of weights and biases"
+            let y = network.call (torch.ones ([| 3L; 2L |], dtype = torch.float64))
+            Expect.isTrue (Tensors.toArray y |> Array.forall Double.IsFinite) "a forward pass"
+            Expect.isTrue (network.parameters () |> Seq.forall (fun p -> not p.IsInvalid)) "alive"
+
+        testCase "no guard survives an await: solves on other threads leave this one's mode alone"
+        <| fun () ->
+            let solveAway () =
+                task {
+                    do! System.Threading.Tasks.Task.Yield()
+                    use _ = torch.NewDisposeScope()
+                    let field = TensorField.create [] (fun _ y -> y.neg ())
+                    let options = { TensorOptions.create 1e-6 1e-6 with Differentiation = Differentiation.None }
+                    return Tensors.toArray (TensorOde.solve options field 0.0 1.0 (Tensors.vector [| 1.0 |])).Final
+                }
+
+            let results = System.Threading.Tasks.Task.WhenAll [| for _ in 1..8 -> solveAway () |]
+
+            for result in results.Result do
+                Expect.isLessThan (abs (result[0] - exp -1.0)) 1e-5 "value"
+
+            Expect.isTrue (torch.is_grad_enabled ()) "gradients are still on here"
+    ]
+
 let tests =
     testList "Models" [
+        scopes
+
         test "the parameters of noiseless Lotka-Volterra data are recovered to 1e-3" {
             let data = lotkaVolterra 16 1.0
 
