@@ -68,7 +68,15 @@ module ArrayOde =
                         $"{name} per component has {per.Length} entries and the state has {y0.Length}; give one for each component."
                     )
                 )
-            | _ -> ()
+            | ValueSome per ->
+                for i in 0 .. per.Length - 1 do
+                    if not (Double.IsFinite per[i]) || per[i] < 0.0 then
+                        raise (
+                            ArgumentException(
+                                $"{name} per component must be finite and not negative; entry {i} is {per[i]}. Typical values are 1e-3 to 1e-9."
+                            )
+                        )
+            | ValueNone -> ()
 
         checkLength "rtol" options.Tolerance.RtolPer
         checkLength "atol" options.Tolerance.AtolPer

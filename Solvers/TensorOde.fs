@@ -412,6 +412,8 @@ module TensorOde =
 
                 bad
                     $"{name} per component has shape [{show per}] and the state has [{show y0}]; give one entry for each component."
+            | ValueSome per when not (Tensors.toArray per |> Array.forall (fun x -> Double.IsFinite x && x >= 0.0)) ->
+                bad $"{name} per component must be finite and not negative. Typical values are 1e-3 to 1e-9."
             | _ -> ()
 
         checkShape "rtol" options.Solve.Tolerance.RtolPer

@@ -361,6 +361,11 @@ let private failures =
             refuses (fun o -> { o with Control = Fixed -1.0 }) "fixed step"
             refuses (fun o -> { o with Tolerance = { o.Tolerance with Rtol = -1.0 } }) "rtol"
             refuses (fun o -> { o with MaxSteps = 0 }) "MaxSteps"
+
+            refuses
+                (fun o -> { o with Tolerance = { o.Tolerance with AtolPer = ValueSome [| -1e-6 |] } })
+                "not negative"
+
             Expect.throwsT<ArgumentException> (fun () -> SolveOptions.create<float[]> 0.0 0.0 |> ignore) "tolerances"
 
             Expect.throwsT<ArgumentException>
