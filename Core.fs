@@ -231,6 +231,50 @@ type Status =
     | Cancelled = 6
     /// Events accumulate (a Zeno sequence): more than a thousand within the smallest resolvable time.
     | TooManyEvents = 7
+    /// The matrix M - g J of an implicit step stayed singular however short the step: a singular mass matrix with a singular
+    /// algebraic part (index above 1), or a Jacobian that is not finite.
+    | SingularMatrix = 8
+    /// The initial values do not satisfy the algebraic equations of M y' = f(t, y), and none near them was found that does.
+    | InconsistentInitialValues = 9
+    /// Newton's iteration for the stages failed however short the step.
+    | NewtonDiverged = 10
+
+/// What the implicit steps of a solve cost.
+[<Struct>]
+type ImplicitWork = {
+    /// Jacobians formed.
+    Jacobians: int
+    /// Factorisations of M - g J.
+    Factorisations: int
+    /// Solves with a factorisation.
+    Solves: int
+    /// Iterations of Newton's method.
+    NewtonIterations: int
+    /// Attempted steps given up because Newton's method did not converge.
+    NewtonFailures: int
+} with
+
+    /// No implicit work.
+    static member Zero = Unchecked.defaultof<ImplicitWork>
+
+    /// Work of two steppers together.
+    static member (+)(a: ImplicitWork, b: ImplicitWork) = {
+        Jacobians = a.Jacobians + b.Jacobians
+        Factorisations = a.Factorisations + b.Factorisations
+        Solves = a.Solves + b.Solves
+        NewtonIterations = a.NewtonIterations + b.NewtonIterations
+        NewtonFailures = a.NewtonFailures + b.NewtonFailures
+    }
+
+/// A method in use from a time on, and why.
+type MethodChoice = {
+    /// From this time on, in the direction of integration.
+    Time: float
+    /// Name of the method.
+    Method: string
+    /// One clause for people: "asked for", or what the automatic choice saw.
+    Reason: string
+}
 
 /// What a solve cost, and the solver's own opinion of the problem.
 type Statistics = {
@@ -253,6 +297,8 @@ type Statistics = {
     /// Largest of the same ratio times |h| divided by the method's real stability interval: near or above 1 the step is
     /// limited by stability, that is, the problem is stiff for this method.
     LargestStabilityRatio: float
+    /// What implicit steps cost beside evaluations; all zero for explicit methods.
+    Implicit: ImplicitWork
 }
 
 /// Continuous output of a solve: a value at any time of the span.
@@ -285,6 +331,8 @@ type Solution<'S> = {
     Dense: IDenseSolution<'S> voption
     /// What it cost.
     Statistics: Statistics
+    /// The methods used, in order: one, unless the method was chosen automatically and changed on the way.
+    Choices: MethodChoice[]
     /// Exception of Status.FieldThrew, else null.
     Exception: exn
 }
@@ -343,3 +391,13 @@ type IStepper<'S> =
     abstract StabilityRadius: float
     /// Names the component that dominates the attempted step's error.
     abstract WorstComponent: unit -> string
+    /// Factor from the last attempted step's length to the next one's, for a stepper that chooses its own (variable order);
+    /// NaN leaves it to the loop's feedback. accepted says what the loop decided for the attempt; called before Accept.
+    abstract Factor: accepted: bool * error: float -> float
+    /// Why the last Try could not produce a candidate and returned an infinite error (matrix singular, Newton's method diverged);
+    /// Status.Success where it could.
+    abstract Difficulty: Status
+    /// Implicit work since the stepper was made.
+    abstract Work: ImplicitWork
+    /// The methods used so far.
+    abstract Choices: MethodChoice[]

@@ -65,7 +65,12 @@ internal static partial class Interop
             s.LargestStep,
             s.ErrorEstimate,
             s.StiffnessEstimate,
-            s.LargestStabilityRatio
+            s.LargestStabilityRatio,
+            s.Implicit.Jacobians,
+            s.Implicit.Factorisations,
+            s.Implicit.Solves,
+            s.Implicit.NewtonIterations,
+            s.Implicit.NewtonFailures
         );
 
     internal static InvalidOperationException NotDense() =>

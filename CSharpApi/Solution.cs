@@ -24,6 +24,7 @@ public sealed class Solution
         FinalState = raw.FinalState;
         Statistics = Interop.Statistics(raw.Statistics);
         Events = [.. raw.Occurrences.Select(o => new EventOccurrence(o.Event, events[o.Event].Name, o.Time, o.Before, o.After))];
+        Methods = [.. raw.Choices.Select(c => new MethodChoice(c.Time, c.Method, c.Reason))];
         Exception = raw.Exception;
         _dense = Interop.OrNull(raw.Dense);
     }
@@ -54,6 +55,9 @@ public sealed class Solution
 
     /// <summary>Counts and heuristics.</summary>
     public SolveStatistics Statistics { get; }
+
+    /// <summary>The methods used, in order: one, unless the method was chosen automatically and changed on the way.</summary>
+    public IReadOnlyList<MethodChoice> Methods { get; }
 
     /// <summary>Whether <see cref="At"/> can be used, which <see cref="SaveAt.Dense"/> asks for.</summary>
     public bool IsDense => _dense is not null;

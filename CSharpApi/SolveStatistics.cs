@@ -26,6 +26,18 @@ public enum SolveStatus
 
     /// <summary>More than a thousand events fell within rounding of one time.</summary>
     TooManyEvents = 7,
+
+    /// <summary>
+    /// The matrix of an implicit step stayed singular however short the step: a mass matrix that leaves a system of index above 1, or a
+    /// Jacobian that is not finite.
+    /// </summary>
+    SingularMatrix = 8,
+
+    /// <summary>The initial values do not satisfy the algebraic equations, and none near them was found that does.</summary>
+    InconsistentInitialValues = 9,
+
+    /// <summary>Newton's method for the implicit step failed however short the step.</summary>
+    NewtonDiverged = 10,
 }
 
 /// <summary>What a solve cost, and the solver's opinion of the problem.</summary>
@@ -40,6 +52,11 @@ public enum SolveStatus
 /// The largest step over the longest stable one; near 1 or above, the problem is stiff for the method. NaN unless
 /// <see cref="SolveSettings.Heuristics"/>.
 /// </param>
+/// <param name="Jacobians">Jacobians formed by implicit steps.</param>
+/// <param name="Factorisations">Matrix factorisations of implicit steps.</param>
+/// <param name="LinearSolves">Solves with a factorisation.</param>
+/// <param name="NewtonIterations">Iterations of Newton's method.</param>
+/// <param name="NewtonFailures">Attempted steps given up because Newton's method did not converge.</param>
 public sealed record SolveStatistics(
     int Evaluations,
     int Accepted,
@@ -48,7 +65,12 @@ public sealed record SolveStatistics(
     double LargestStep,
     double ErrorEstimate,
     double StiffnessEstimate,
-    double LargestStabilityRatio
+    double LargestStabilityRatio,
+    int Jacobians,
+    int Factorisations,
+    int LinearSolves,
+    int NewtonIterations,
+    int NewtonFailures
 );
 
 /// <summary>How far a solve has come.</summary>

@@ -666,11 +666,14 @@ module internal Integrate =
                     if hasEvents then
                         updateSigns tEnd stepper.Candidate
 
+                    // asked before Accept, while the stepper still knows the attempt
+                    let own = if adaptive then stepper.Factor(true, error) else nan
                     accept hTry tEnd
                     anchorCount <- anchorCount + 1
 
                     if adaptive then
-                        let next = abs hTry * control.Accept error
+                        let factor = control.Accept error
+                        let next = abs hTry * (if Double.IsNaN own then factor else own)
                         // A step cut short by a stop says little about the next one.
                         h <- if abs hTry < h then Math.Max(h, next) else next
 
@@ -681,13 +684,23 @@ module internal Integrate =
                     $"The solution is not finite after the step from t = {t} with length {abs hTry} ({stepper.WorstComponent()}); take a smaller step, or check the field there."
             else
                 rejected <- rejected + 1
-                h <- abs hTry * control.Reject error
+                let own = stepper.Factor(false, error)
+                let factor = control.Reject error
+                h <- abs hTry * (if Double.IsNaN own then factor else own)
                 let least = Math.Max(options.MinStep, 4.0 * (Math.BitIncrement(abs t) - abs t))
 
                 if h < least then
                     let part = stepper.WorstComponent()
 
-                    if Double.IsFinite error then
+                    if stepper.Difficulty = Status.SingularMatrix then
+                        fail
+                            Status.SingularMatrix
+                            $"The matrix M - g J of the implicit step is singular at t = {t} however short the step; check the Jacobian there, and that a singular mass matrix leaves a system of index 1 (as many algebraic equations as algebraic variables, each solvable for its own)."
+                    elif stepper.Difficulty = Status.NewtonDiverged then
+                        fail
+                            Status.NewtonDiverged
+                            $"Newton's method for the implicit step fails at t = {t} however short the step; check a Jacobian of your own against the field, that the field is smooth there, and the initial values of algebraic variables."
+                    elif Double.IsFinite error then
                         fail
                             Status.StepTooSmall
                             $"The step size fell below {least:g3} at t = {t} ({part} dominates the error); the problem is stiff, singular or discontinuous there: loosen the tolerances, declare jumps, or use a stiff method."
@@ -778,7 +791,10 @@ module internal Integrate =
                     ErrorEstimate = if options.Heuristics then errorSum else nan
                     StiffnessEstimate = if stiffnessSeen then stiffnessSum else nan
                     LargestStabilityRatio = stabilityRatio
+                    Implicit = stepper.Work
                 }
+                Choices =
+                    stepper.Choices |> Array.map (fun c -> if Double.IsNaN c.Time then { c with Time = t0 } else c)
                 Exception = failure
             }
         finally

@@ -48,6 +48,8 @@ type internal ReversiblePair = {
 /// A map (y, z) -> (y1, z1) with an algebraic inverse.
 [<AbstractClass>]
 type internal ReversibleScheme() =
+    /// For reports.
+    abstract Name: string
     abstract ErrorOrder: int
     abstract IsAdaptive: bool
     abstract Feedback: Feedback
@@ -75,6 +77,7 @@ type internal ReversibleScheme() =
 [<Sealed>]
 type internal HeunScheme(space: TensorSpace, field: TensorField) =
     inherit ReversibleScheme()
+
     let normed = space :> INormedSpace<Tensor>
     let eval = ScalarClockField field :> IField<Tensor, float>
     let slopes: Tensor[] = Array.zeroCreate 2
@@ -94,6 +97,7 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
         struct (leaf, slopeAt t leaf)
 
     override _.SharesSlope = true
+    override _.Name = "ReversibleHeun"
     override _.ErrorOrder = 2
     override _.IsAdaptive = true
     override _.Feedback = Controller.pi 2
@@ -160,6 +164,7 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
 [<Sealed>]
 type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpace, field: TensorField, like: Tensor) =
     inherit ReversibleScheme()
+
     let normed = space :> INormedSpace<Tensor>
 
     let kernel () =
@@ -192,6 +197,7 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         struct (leaf, normed.Combine(whole, whole, -length, b, kernel.K, count))
 
     override _.SharesSlope = false
+    override _.Name = $"Reversible({tableau.Name})"
     override _.ErrorOrder = tableau.ErrorOrder
     override _.IsAdaptive = tableau.IsAdaptive
     override _.Feedback = StepDefaults.feedback tableau
@@ -438,6 +444,10 @@ type internal ReversibleStepper(scheme: ReversibleScheme, space: TensorSpace) =
             elif isNull w then normed.WorstComponent(y, y1, 0.0, [| 1.0 |], [| y1 |], 1)
             else normed.WorstComponent(y, y1, h, w, k, count)
 
+        member _.Factor(_, _) = nan
+        member _.Difficulty = Status.Success
+        member _.Work = ImplicitWork.Zero
+        member _.Choices = [| { Time = nan; Method = scheme.Name; Reason = "asked for" } |]
         member _.Dispose() = release ()
 
 /// Reversible Heun as a stepper: order 2, one evaluation a step.

@@ -351,4 +351,8 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
             | _ when attempted -> space.WorstComponent(y, candidate, 0.0, tableau.Raw.B, k, stages)
             | _ -> space.WorstComponent(y, y, 0.0, tableau.Raw.B, k, 1)
 
+        member _.Factor(_, _) = nan
+        member _.Difficulty = Status.Success
+        member _.Work = ImplicitWork.Zero
+        member _.Choices = [| { Time = nan; Method = tableau.Name; Reason = "asked for" } |]
         member _.Dispose() = releaseCurrent ()
