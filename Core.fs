@@ -2,7 +2,7 @@
 //
 // Reading order = compile order (Suite.fsproj):
 //   Core -> NativeLibraries -> Tensors, Autograd, Diff -> Tableau, Methods -> Spaces -> Controller -> RungeKutta
-//        -> Events -> Integrate (the one loop) -> ArrayOde -> adjoints -> TensorOde, BatchOde -> Models
+//        -> Events, EventHandling -> Integrate (the one loop) -> ArrayOde -> adjoints -> TensorOde, BatchOde -> Models
 namespace Continuum
 
 open System

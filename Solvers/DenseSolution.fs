@@ -1,0 +1,44 @@
+// The dense output of a whole solve, put together from that of its steps.
+namespace Continuum
+
+open System
+
+/// Continuous output over all accepted steps.
+[<Sealed>]
+type internal DenseSolution<'S>(steps: IDenseSolution<'S>[], start: float, finish: float) =
+    let direction = if finish >= start then 1.0 else -1.0
+
+    interface IHoldsStates<'S> with
+        member _.ForEach visit =
+            for step in steps do
+                match step with
+                | :? IHoldsStates<'S> as step -> step.ForEach visit
+                | _ -> ()
+
+    interface IDenseSolution<'S> with
+        member _.Start = start
+        member _.End = finish
+
+        member _.At t =
+            if not (direction * (t - start) >= 0.0 && direction * (finish - t) >= 0.0) then
+                raise (
+                    ArgumentOutOfRangeException(
+                        nameof t,
+                        t,
+                        $"The dense solution covers {start} to {finish}; extend the span of the solve to evaluate it at {t}."
+                    )
+                )
+
+            // The last step that starts at or before t: after an event that moved the state, the value after it.
+            let mutable low = 0
+            let mutable high = steps.Length - 1
+
+            while low < high do
+                let middle = (low + high + 1) / 2
+
+                if direction * (t - steps[middle].Start) >= 0.0 then
+                    low <- middle
+                else
+                    high <- middle - 1
+
+            steps[low].At t
