@@ -3,14 +3,6 @@ namespace Continuum
 
 open System
 
-/// A VectorField as a field the stepper can specialise on.
-[<Struct>]
-type internal SpanField(field: VectorField) =
-    interface IField<float[], float> with
-        member _.Eval(t, y, dest) =
-            field.Invoke(t, ReadOnlySpan<float>(y), Span<float>(dest))
-            dest
-
 /// Results of solves as Result, for F#.
 [<RequireQualifiedAccess>]
 module Solution =
@@ -28,6 +20,25 @@ module Solution =
                 Message = solution.Message
                 Partial = solution
             }
+
+/// Makes the stepper of a method on a system, compiled for the field's type.
+type private SystemStepper(method: Method, options: SolveOptions<float[]>, system: OdeSystem, like: float[]) =
+    let bad (text: string) : IStepper<float[]> = raise (ArgumentException text)
+
+    interface IFieldVisitor<IStepper<float[]>> with
+        member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) : IStepper<float[]> =
+            let space = RealSpace options.Tolerance
+
+            match method with
+            | RungeKutta tableau ->
+                if not system.HasIdentityMass then
+                    bad
+                        $"{tableau.Name} is explicit and the system has a mass matrix; take a method for stiff problems, or solve M y' = f for y' in the field where M is regular."
+                else
+                    new RungeKuttaStepper<float[], RealSpace, 'F>(tableau, space, field, like)
+            | ReversibleHeun
+            | Coupled _ ->
+                bad $"{method.Name} works on tensors only; on arrays take a Runge-Kutta method such as Tsit5."
 
 /// Solving y' = f(t, y) on float[].
 [<RequireQualifiedAccess>]
@@ -48,15 +59,7 @@ module ArrayOde =
         let space: INormedSpace<'S> = space
         Integrate.run stepper space.Copy space.Keep space.IsFinite Unchecked.defaultof<_> options t0 t1 y0
 
-    /// A field that implements IField directly (a struct of yours): the fastest door.
-    let solveField
-        (method: Tableau)
-        (options: SolveOptions<float[]>)
-        (field: 'F :> IField<float[], float>)
-        t0
-        t1
-        (y0: float[])
-        =
+    let private checkState (options: SolveOptions<float[]>) (y0: float[]) =
         if isNull y0 || y0.Length = 0 then
             raise (ArgumentException "The initial state is empty; give at least one component.")
 
@@ -80,6 +83,17 @@ module ArrayOde =
 
         checkLength "rtol" options.Tolerance.RtolPer
         checkLength "atol" options.Tolerance.AtolPer
+
+    /// A field that implements IField directly (a struct of yours): the fastest door.
+    let solveField
+        (method: Tableau)
+        (options: SolveOptions<float[]>)
+        (field: 'F :> IField<float[], float>)
+        t0
+        t1
+        (y0: float[])
+        =
+        checkState options y0
         solveIn (RealSpace options.Tolerance) method options field t0 t1 y0
 
     /// Solves y' = f(t, y) from y(t0) = y0 to t1 (t1 < t0 integrates backward). y0 is not changed.
@@ -96,3 +110,27 @@ module ArrayOde =
             raise (ArgumentNullException(nameof field, "The field is null; give a function that writes dy/dt."))
 
         solveField method options (SpanField field) t0 t1 y0
+
+    /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
+    /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a
+    /// mass matrix); everything that goes wrong while solving is in the result's Status.
+    let solveSystem
+        (method: Method)
+        (options: SolveOptions<float[]>)
+        (system: OdeSystem)
+        (t0: float)
+        (t1: float)
+        (y0: float[])
+        : Solution<float[]> =
+        checkState options y0
+
+        if y0.Length <> system.Size then
+            raise (
+                ArgumentException(
+                    $"The initial state has {y0.Length} components and the system {system.Size}; they must agree."
+                )
+            )
+
+        let stepper = system.Accept(SystemStepper(method, options, system, y0))
+        let space: INormedSpace<float[]> = RealSpace options.Tolerance
+        Integrate.run stepper space.Copy space.Keep space.IsFinite Unchecked.defaultof<_> options t0 t1 y0

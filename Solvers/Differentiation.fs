@@ -76,23 +76,6 @@ type Differentiation =
     static member ReversibleDefault =
         Differentiation.Reversible { Coupling = 0.9; CheckpointEvery = 0; OnDrift = null }
 
-/// A one-step method on tensors.
-type Method =
-    /// An explicit tableau.
-    | RungeKutta of Tableau
-    /// Reversible Heun (Kidger, Foster, Li and Lyons 2021): order 2, one evaluation a step, algebraically reversible;
-    /// stable only near the imaginary axis (|lambda h| <= 1 there).
-    | ReversibleHeun
-    /// McCallum and Foster's (2024) reversible wrapper of a tableau: same order, twice the evaluations, algebraically reversible.
-    | Coupled of Tableau * coupling: float
-
-    /// Order of convergence.
-    member this.Order =
-        match this with
-        | RungeKutta tableau
-        | Coupled(tableau, _) -> tableau.Order
-        | ReversibleHeun -> 2
-
 /// Times as tensors (0-d, or 1-d for Save) whose gradients are wanted; null where not. Their values replace the plain times.
 type TrackedTimes = {
     /// Start of the span (0-d), or null.

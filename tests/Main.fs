@@ -17,6 +17,7 @@ let main arguments =
         TableauTests.tests
         FilesTests.tests
         SolverTests.tests
+        MatrixTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests

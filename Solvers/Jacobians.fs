@@ -1,0 +1,273 @@
+// Where Jacobians of fields on arrays come from: given, exact by dual numbers, or by finite differences over coloured columns.
+namespace Continuum
+
+open System
+open System.Runtime.CompilerServices
+
+/// The entries of a Jacobian, or of its band, to be written: entry (i, j) is df_i/dy_j.
+[<Struct; IsByRefLike; IsReadOnly>]
+type JacobianMatrix internal (shape: MatrixShape, values: Span<float>) =
+    /// Rows and columns.
+    member _.Size = shape.Size
+
+    /// Entry (i, j), to read and to write. IndexOutOfRangeException where it lies outside of the matrix, or of the band that the
+    /// system declares.
+    member _.Item
+        with get (i: int, j: int): byref<float> =
+            if uint i >= uint shape.Size || uint j >= uint shape.Size || not (shape.Contains(i, j)) then
+                JacobianMatrix.Refuse(shape, i, j)
+
+            &values[i * shape.Stride + j + shape.Offset]
+
+    static member private Refuse(shape: MatrixShape, i: int, j: int) =
+        let range = $"[0, {shape.Size})"
+
+        raise (
+            IndexOutOfRangeException(
+                if shape.IsDense then
+                    $"The Jacobian has no entry ({i}, {j}); rows and columns lie in {range}."
+                else
+                    $"The Jacobian has no entry ({i}, {j}): rows and columns lie in {range} and the system's band is {shape.Lower} below and {shape.Upper} above the diagonal; widen the band."
+            )
+        )
+
+/// The Jacobian df/dy at (t, y): writes the entries of jacobian, which are zero before the call.
+type JacobianFunction = delegate of t: float * y: ReadOnlySpan<float> * jacobian: JacobianMatrix -> unit
+
+/// A source of Jacobians and time slopes for one solve; holds its buffers.
+[<AbstractClass>]
+type internal JacobianSource(shape: MatrixShape) =
+    /// How Fill lays out its values.
+    member _.Shape = shape
+    /// Writes df/dy at (t, y), where f(t, y) = slope, into values (shape.Length numbers, whatever was there before).
+    abstract Fill: t: float * y: float[] * slope: float[] * values: float[] -> unit
+    /// Writes df/dt at (t, y) into dest.
+    abstract TimeSlope: t: float * y: float[] * slope: float[] * dest: float[] -> unit
+    /// Evaluations of the field so far.
+    abstract Evaluations: int
+
+/// A partition of columns so that no two of a colour have an entry in the same row: one evaluation gives a whole colour.
+/// Curtis, Powell and Reid 1974.
+[<Sealed>]
+type internal Colouring(columnsOf: int[][]) =
+    /// Columns of each colour.
+    member _.Columns = columnsOf
+    /// Number of colours.
+    member _.Count = columnsOf.Length
+
+    /// Every column for itself.
+    static member Dense(n: int) = Colouring(Array.init n (fun j -> [| j |]))
+
+    /// Columns lower + upper + 1 apart share a colour.
+    static member Band(n: int, lower: int, upper: int) =
+        let count = min n (lower + upper + 1)
+        Colouring(Array.init count (fun c -> [| for j in c..count .. n - 1 -> j |]))
+
+    /// Greedy, columns with many entries first. rows.[i] are the columns of row i.
+    static member Pattern(n: int, rows: int[][]) =
+        let rowsOf = Array.init n (fun _ -> ResizeArray<int>())
+
+        rows
+        |> Array.iteri (fun i columns ->
+            for j in columns do
+                rowsOf[j].Add i)
+
+        let colour = Array.create n -1
+
+        // the column that last forbade a colour
+        let forbidden = Array.create n -1
+
+        for j in Array.init n id |> Array.sortBy (fun j -> -rowsOf[j].Count) do
+            for i in rowsOf[j] do
+                for other in rows[i] do
+                    if colour[other] >= 0 then
+                        forbidden[colour[other]] <- j
+
+            colour[j] <- Array.findIndex (fun last -> last <> j) forbidden
+
+        let count = if n = 0 then 0 else 1 + Array.max colour
+
+        Colouring(
+            Array.init count (fun c -> [|
+                for j in 0 .. n - 1 do
+                    if colour[j] = c then
+                        j
+            |])
+        )
+
+/// Which entries of a Jacobian can differ from zero.
+[<RequireQualifiedAccess>]
+type internal Sparsity =
+    | Dense
+    | Band of lower: int * upper: int
+    /// Columns of every row, in ascending order.
+    | Pattern of int[][]
+
+module internal Sparsity =
+    /// Diagonals below and above the main one that a pattern reaches.
+    let bandwidth (rows: int[][]) =
+        let mutable lower = 0
+        let mutable upper = 0
+
+        rows
+        |> Array.iteri (fun i columns ->
+            for j in columns do
+                lower <- max lower (i - j)
+                upper <- max upper (j - i))
+
+        struct (lower, upper)
+
+    /// Storage for the matrix: banded where that saves work over dense elimination.
+    let shape (n: int) (sparsity: Sparsity) =
+        let band lower upper =
+            if 2 * lower + upper + 1 < n then
+                MatrixShape.Band(n, lower, upper)
+            else
+                MatrixShape.Dense n
+
+        match sparsity with
+        | Sparsity.Dense -> MatrixShape.Dense n
+        | Sparsity.Band(lower, upper) -> band (min lower (n - 1)) (min upper (n - 1))
+        | Sparsity.Pattern rows ->
+            let struct (lower, upper) = bandwidth rows
+            band lower upper
+
+    let colouring (n: int) (sparsity: Sparsity) =
+        match sparsity with
+        | Sparsity.Dense -> Colouring.Dense n
+        | Sparsity.Band(lower, upper) -> Colouring.Band(n, min lower (n - 1), min upper (n - 1))
+        | Sparsity.Pattern rows -> Colouring.Pattern(n, rows)
+
+    /// For each column its rows: null where the pattern is dense or a band (then they are computed).
+    let rowsOfColumns (n: int) (sparsity: Sparsity) =
+        match sparsity with
+        | Sparsity.Pattern rows ->
+            let lists = Array.init n (fun _ -> ResizeArray<int>())
+
+            rows
+            |> Array.iteri (fun i columns ->
+                for j in columns do
+                    lists[j].Add i)
+
+            lists |> Array.map _.ToArray()
+        | _ -> null
+
+/// Visits the rows of a column: a pattern's list, or the range of a band (a dense matrix is a band).
+[<Struct>]
+type internal ColumnRows(n: int, sparsity: Sparsity, lists: int[][]) =
+    member _.First(j: int) =
+        match sparsity with
+        | Sparsity.Band(_, upper) -> max 0 (j - upper)
+        | _ -> 0
+
+    member this.Count(j: int) =
+        match sparsity with
+        | Sparsity.Dense -> n
+        | Sparsity.Band(lower, _) -> min (n - 1) (j + lower) - this.First j + 1
+        | Sparsity.Pattern _ -> lists[j].Length
+
+    member this.Row(j: int, index: int) = if isNull lists then this.First j + index else lists[j][index]
+
+    static member Of(n, sparsity) = ColumnRows(n, sparsity, Sparsity.rowsOfColumns n sparsity)
+
+/// Forward differences, a colour at an evaluation. The increment of a component is sqrt(eps) of its size, or of the size below
+/// which the tolerances do not look at it, in the direction in which the solution moves. Hairer and Wanner, IV.8.
+[<Sealed>]
+type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], float>>
+    (field: 'F, n: int, sparsity: Sparsity, floor: float, autonomous: bool) =
+    inherit JacobianSource(Sparsity.shape n sparsity)
+    let mutable field = field
+    let shape = Sparsity.shape n sparsity
+    let colouring = Sparsity.colouring n sparsity
+    let columnRows = ColumnRows.Of(n, sparsity)
+    let moved: float[] = Array.zeroCreate n
+    let increments: float[] = Array.zeroCreate n
+    let mutable slopes: float[] = Array.zeroCreate n
+    let mutable evaluations = 0
+    let root = sqrt 2.2e-16
+    // The largest size seen of each component: one that passes through zero keeps a scale.
+    let seen: float[] = Array.zeroCreate n
+
+    let evaluate t =
+        evaluations <- evaluations + 1
+        slopes <- field.Eval(t, moved, slopes)
+
+    let finite (values: float[]) =
+        let mutable s = 0.0
+
+        for i in 0 .. n - 1 do
+            s <- s + 0.0 * values[i]
+
+        s = 0.0
+
+    let increment (y: float[]) (slope: float[]) j =
+        seen[j] <- max (abs y[j]) (seen[j] * 0.9)
+        let size = max (max (abs y[j]) (1e-3 * seen[j])) floor
+        let delta = if slope[j] < 0.0 then -root * size else root * size
+        // what is added in floating point is what is divided by
+        (y[j] + delta) - y[j]
+
+    let shift (y: float[]) (columns: int[]) sign =
+        for j in columns do
+            moved[j] <- y[j] + sign * increments[j]
+
+    override _.Evaluations = evaluations
+
+    override _.Fill(t, y, slope, values) =
+        if not sparsity.IsDense then
+            Array.Clear values
+
+        Array.blit y 0 moved 0 n
+
+        for columns in colouring.Columns do
+            for j in columns do
+                increments[j] <- increment y slope j
+
+            let mutable sign = 1.0
+            shift y columns sign
+            evaluate t
+
+            // A wall on this side (a root, a logarithm): look to the other.
+            if not (finite slopes) then
+                sign <- -1.0
+                shift y columns sign
+                evaluate t
+
+            for j in columns do
+                let inverse = sign / increments[j]
+
+                for index in 0 .. columnRows.Count j - 1 do
+                    let i = columnRows.Row(j, index)
+                    values[i * shape.Stride + j + shape.Offset] <- (slopes[i] - slope[i]) * inverse
+
+                moved[j] <- y[j]
+
+    override _.TimeSlope(t, y, slope, dest) =
+        if autonomous then
+            Array.Clear dest
+        else
+            Array.blit y 0 moved 0 n
+            let delta = (t + root * max (abs t) 1e-5) - t
+            evaluate (t + delta)
+
+            for i in 0 .. n - 1 do
+                dest[i] <- (slopes[i] - slope[i]) / delta
+
+/// A Jacobian given by its owner; the time slope given too, or by a difference.
+[<Sealed>]
+type internal GivenJacobian
+    (shape: MatrixShape, jacobian: JacobianFunction, timeSlope: VectorField, rest: JacobianSource) =
+    inherit JacobianSource(shape)
+
+    override _.Evaluations = rest.Evaluations
+
+    override _.Fill(t, y, _, values) =
+        Array.Clear values
+        jacobian.Invoke(t, ReadOnlySpan<float> y, JacobianMatrix(shape, Span<float> values))
+
+    override _.TimeSlope(t, y, slope, dest) =
+        if isNull timeSlope then
+            rest.TimeSlope(t, y, slope, dest)
+        else
+            Array.Clear dest
+            timeSlope.Invoke(t, ReadOnlySpan<float> y, Span<float> dest)

@@ -1,0 +1,27 @@
+// The methods as values of one type: what a solve on arrays or tensors can be asked to step with.
+namespace Continuum
+
+/// A method for stepping y' = f(t, y).
+type Method =
+    /// An explicit tableau.
+    | RungeKutta of Tableau
+    /// Reversible Heun (Kidger, Foster, Li and Lyons 2021): order 2, one evaluation a step, algebraically reversible;
+    /// stable only near the imaginary axis (|lambda h| <= 1 there). On tensors only.
+    | ReversibleHeun
+    /// McCallum and Foster's (2024) reversible wrapper of a tableau: same order, twice the evaluations, algebraically reversible.
+    /// On tensors only.
+    | Coupled of Tableau * coupling: float
+
+    /// Order of convergence.
+    member this.Order =
+        match this with
+        | RungeKutta tableau
+        | Coupled(tableau, _) -> tableau.Order
+        | ReversibleHeun -> 2
+
+    /// Name for reports.
+    member this.Name =
+        match this with
+        | RungeKutta tableau -> tableau.Name
+        | Coupled(tableau, _) -> $"Reversible({tableau.Name})"
+        | ReversibleHeun -> "ReversibleHeun"

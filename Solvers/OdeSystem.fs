@@ -1,0 +1,198 @@
+// A problem with what is known about it: M y' = f(t, y; p) on float[], its Jacobian, its structure, its mass matrix.
+namespace Continuum
+
+open System
+
+/// A VectorField as a field the stepper can specialise on.
+[<Struct>]
+type internal SpanField(field: VectorField) =
+    interface IField<float[], float> with
+        member _.Eval(t, y, dest) =
+            field.Invoke(t, ReadOnlySpan<float>(y), Span<float>(dest))
+            dest
+
+/// What is made from a system's field with its type known, so that loops are compiled for it.
+type IFieldVisitor<'R> =
+    /// Called once with the field.
+    abstract Visit<'F when 'F: struct and 'F :> IField<float[], float>> : field: 'F -> 'R
+
+/// What is known of a system beside its field.
+type internal Knowledge = {
+    Jacobian: JacobianFunction
+    TimeSlope: VectorField
+    Autonomous: bool
+    Sparsity: Sparsity
+    Mass: Mass
+} with
+
+    static member Nothing = {
+        Jacobian = null
+        TimeSlope = null
+        Autonomous = false
+        Sparsity = Sparsity.Dense
+        Mass = Mass.Identity
+    }
+
+/// A field that keeps its type behind an interface.
+type internal ISystemField =
+    abstract Accept: visitor: IFieldVisitor<'R> -> 'R
+    /// A source of Jacobians for one solve; floor is the size of a component below which the tolerances do not look at it.
+    abstract Derivatives: size: int * sparsity: Sparsity * floor: float * autonomous: bool -> JacobianSource
+
+/// A field whose derivatives come from differences unless given.
+[<Sealed>]
+type internal PlainField<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) =
+    interface ISystemField with
+        member _.Accept visitor = visitor.Visit<'F> field
+
+        member _.Derivatives(size, sparsity, floor, autonomous) =
+            DifferenceJacobian<'F>(field, size, sparsity, floor, autonomous)
+
+/// M y' = f(t, y) on float[] with what is known about it: Jacobian, band or sparsity, mass matrix. Immutable: made by OfField or
+/// OfStruct, refined by the With members. Several threads may solve the same system if its field may be called by several.
+[<Sealed>]
+type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
+    let bad (text: string) = raise (ArgumentException text)
+
+    do
+        if size <= 0 then
+            bad $"A system has at least one component; got {size}."
+
+    /// Components of the state.
+    member _.Size = size
+    member internal _.Knowledge = knowledge
+    /// Whether M is the identity.
+    member _.HasIdentityMass = knowledge.Mass.IsIdentity
+    /// Whether the Jacobian is given.
+    member _.HasJacobian = not (isNull knowledge.Jacobian)
+    /// Hands the field to a visitor that is generic over its type.
+    member _.Accept(visitor: IFieldVisitor<'R>) : 'R = field.Accept visitor
+    member private _.Know(knowledge: Knowledge) = OdeSystem(field, size, knowledge)
+
+    /// The Jacobian is given: writes df/dy.
+    member this.WithJacobian(jacobian: JacobianFunction) : OdeSystem =
+        if isNull jacobian then
+            raise (
+                ArgumentNullException(nameof jacobian, "The Jacobian is null; leave it out to have it approximated.")
+            )
+
+        this.Know { knowledge with Jacobian = jacobian }
+
+    /// df/dt is given (Rosenbrock methods read it): writes it into its last argument, which is zero before the call.
+    member this.WithTimeSlope(slope: VectorField) : OdeSystem = this.Know { knowledge with TimeSlope = slope }
+
+    /// f does not depend on t: df/dt = 0 costs nothing.
+    member this.WithoutTime() : OdeSystem = this.Know { knowledge with Autonomous = true }
+
+    /// df_i/dy_j = 0 unless -lower <= j - i <= upper. ArgumentException where a bandwidth is negative.
+    member this.WithBand(lower: int, upper: int) : OdeSystem =
+        if lower < 0 || upper < 0 then
+            bad
+                $"Bandwidths count the diagonals beside the main one and are not negative; got {lower} below and {upper} above."
+
+        this.Know { knowledge with Sparsity = Sparsity.Band(lower, upper) }
+
+    /// df_i/dy_j = 0 unless j is in rows.[i]. Columns are coloured, so that few evaluations give the Jacobian; the matrix is factored
+    /// as a band where the pattern is one. ArgumentException unless there is a row for each component with columns in range.
+    member this.WithSparsity(rows: int[][]) : OdeSystem =
+        if isNull rows || rows.Length <> size then
+            let count = if isNull rows then 0 else rows.Length
+            bad $"A sparsity pattern has the columns of each row: {size} lists; got {count}."
+
+        let clean =
+            rows
+            |> Array.mapi (fun i columns ->
+                if isNull columns then
+                    bad
+                        $"Row {i} of the sparsity pattern is null; give an empty list where df_{i} does not depend on the state."
+
+                for j in columns do
+                    if j < 0 || j >= size then
+                        bad $"Row {i} of the sparsity pattern names column {j}; columns lie in [0, {size})."
+
+                columns |> Array.distinct |> Array.sort)
+
+        this.Know { knowledge with Sparsity = Sparsity.Pattern clean }
+
+    /// M = diag(entries); zeros make algebraic equations 0 = f_i(t, y). ArgumentException unless there is a finite entry for each component.
+    member this.WithMass(diagonal: float[]) : OdeSystem =
+        if isNull diagonal || diagonal.Length <> size then
+            let count = if isNull diagonal then 0 else diagonal.Length
+            bad $"A diagonal mass matrix has {size} entries for {size} components; got {count}."
+
+        diagonal
+        |> Array.iteri (fun i m ->
+            if not (Double.IsFinite m) then
+                bad $"Entry {i} of the mass matrix's diagonal is {m}; entries must be finite.")
+
+        this.Know { knowledge with Mass = Mass.Diagonal(Array.copy diagonal) }
+
+    /// M given by all its entries, constant; it may be singular where the system is of index 1 (a differential-algebraic equation).
+    /// ArgumentException unless it is size x size and finite.
+    member this.WithMass(matrix: float[,]) : OdeSystem =
+        if isNull matrix || Array2D.length1 matrix <> size || Array2D.length2 matrix <> size then
+            let shape =
+                if isNull matrix then
+                    "null"
+                else
+                    $"{Array2D.length1 matrix} x {Array2D.length2 matrix}"
+
+            bad $"The mass matrix of {size} components is {size} x {size}; got {shape}."
+
+        let entries =
+            Array.init (size * size) (fun at ->
+                let m = matrix[at / size, at % size]
+
+                if not (Double.IsFinite m) then
+                    bad $"Entry ({at / size}, {at % size}) of the mass matrix is {m}; entries must be finite."
+
+                m)
+
+        this.Know { knowledge with Mass = Mass.Full entries }
+
+    /// The linear systems of implicit steps, for one solve at a time.
+    member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =
+        let floor =
+            if tolerance.Rtol > 0.0 && tolerance.Atol > 0.0 then
+                tolerance.Atol / tolerance.Rtol
+            else
+                1e-5
+
+        let sparsity =
+            match knowledge.Sparsity with
+            | Sparsity.Dense -> Sparsity.Dense
+            | _ when knowledge.Mass.IsIdentity -> knowledge.Sparsity
+            | _ ->
+                // The matrix M - g J holds M too.
+                let struct (massLower, massUpper) = Mass.bandwidth size knowledge.Mass
+
+                match knowledge.Sparsity with
+                | Sparsity.Band(lower, upper) -> Sparsity.Band(max lower massLower, max upper massUpper)
+                | Sparsity.Pattern rows ->
+                    let struct (lower, upper) = Sparsity.bandwidth rows
+
+                    if massLower <= lower && massUpper <= upper then
+                        knowledge.Sparsity
+                    else
+                        Sparsity.Band(max lower massLower, max upper massUpper)
+                | Sparsity.Dense -> Sparsity.Dense
+
+        let derivatives = field.Derivatives(size, sparsity, floor, knowledge.Autonomous)
+
+        let source =
+            if isNull knowledge.Jacobian then
+                derivatives
+            else
+                GivenJacobian(derivatives.Shape, knowledge.Jacobian, knowledge.TimeSlope, derivatives)
+
+        new ArrayLinearSystem(source, knowledge.Mass)
+
+    /// A system from its right-hand side and size.
+    static member OfField(field: VectorField, size: int) : OdeSystem =
+        if isNull field then
+            raise (ArgumentNullException(nameof field, "The field is null; give a function that writes dy/dt."))
+
+        OdeSystem(PlainField<SpanField>(SpanField field), size, Knowledge.Nothing)
+
+    /// A system from a field that implements IField as a struct, so that loops are compiled for it.
+    static member OfStruct(field: 'F, size: int) : OdeSystem = OdeSystem(PlainField<'F> field, size, Knowledge.Nothing)
