@@ -23,6 +23,7 @@ let main arguments =
         ReversibleTests.tests
         BatchTests.tests
         ModelsTests.tests
+        EstimationTests.tests
         FacadeTests.tests
         DocSnippets.tests
         LawTests.tests
