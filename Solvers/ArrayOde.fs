@@ -36,6 +36,10 @@ type private SystemStepper(method: Method, options: SolveOptions<float[]>, syste
                         $"{tableau.Name} is explicit and the system has a mass matrix; take a method for stiff problems, or solve M y' = f for y' in the field where M is regular."
                 else
                     new RungeKuttaStepper<float[], RealSpace, 'F>(tableau, space, field, like)
+            | Rosenbrock tableau ->
+                let linear = new ArrayLinear(system.LinearSystem options.Tolerance)
+                let zero = Array.zeroCreate like.Length
+                new RosenbrockStepper<float[], RealSpace, 'F, ArrayLinear>(tableau, space, field, linear, like, zero)
             | ReversibleHeun
             | Coupled _ ->
                 bad $"{method.Name} works on tensors only; on arrays take a Runge-Kutta method such as Tsit5."

@@ -11,6 +11,8 @@ type Method =
     /// McCallum and Foster's (2024) reversible wrapper of a tableau: same order, twice the evaluations, algebraically reversible.
     /// On tensors only.
     | Coupled of Tableau * coupling: float
+    /// A Rosenbrock method, for stiff problems and mass matrices.
+    | Rosenbrock of RosenbrockTableau
 
     /// Order of convergence.
     member this.Order =
@@ -18,6 +20,7 @@ type Method =
         | RungeKutta tableau
         | Coupled(tableau, _) -> tableau.Order
         | ReversibleHeun -> 2
+        | Rosenbrock tableau -> tableau.Order
 
     /// Name for reports.
     member this.Name =
@@ -25,3 +28,4 @@ type Method =
         | RungeKutta tableau -> tableau.Name
         | Coupled(tableau, _) -> $"Reversible({tableau.Name})"
         | ReversibleHeun -> "ReversibleHeun"
+        | Rosenbrock tableau -> tableau.Name

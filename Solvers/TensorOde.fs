@@ -99,6 +99,7 @@ module TensorOde =
             new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
         | ReversibleHeun
         | Coupled _ -> Reversible.stepper method space field y0
+        | implicit -> bad $"{implicit.Name} does not work on tensors here; take a Runge-Kutta method."
 
     let private plainEvent (event: TensorEvent) (change: (float -> Tensor -> Tensor) voption) : Event<Tensor> = {
         Name = event.Name
