@@ -18,6 +18,7 @@ let main arguments =
         FilesTests.tests
         SolverTests.tests
         MatrixTests.tests
+        NumberTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests
