@@ -182,7 +182,8 @@ type internal Integration<'S>
         let factor = control.Reject error
         solve.Step <- abs h * (if Double.IsNaN own then factor else own)
         let t = solve.Time
-        let least = Math.Max(options.MinStep, 4.0 * (Math.BitIncrement(abs t) - abs t))
+        // near t = 0 an ulp is a denormal number, and arithmetic ends before it
+        let least = Math.Max(Math.Max(options.MinStep, 1e-290), 4.0 * (Math.BitIncrement(abs t) - abs t))
 
         if solve.Step < least then
             failTooSmall least error
@@ -191,8 +192,10 @@ type internal Integration<'S>
         let struct (h, tEnd) = nextStep ()
         let error = solve.Attempt(h, tEnd)
 
-        // Fixed steps are taken whatever the error estimate says, unless it is not a number.
-        if (error <= 1.0 || not adaptive && not (Double.IsNaN error)) && isFinite stepper.Candidate then
+        // Fixed steps are taken whatever the error estimate says, unless there is no candidate.
+        let solved = not (Double.IsNaN error) && stepper.Difficulty = Status.Success
+
+        if (error <= 1.0 || not adaptive && solved) && isFinite stepper.Candidate then
             let struct (theta, index) = if hasEvents then events.Find h else struct (2.0, -1)
 
             if index >= 0 then
@@ -203,6 +206,11 @@ type internal Integration<'S>
             record.Report(solve.Time, solve.Step)
         elif adaptive then
             reject h error
+        elif stepper.Difficulty = Status.SingularMatrix || stepper.Difficulty = Status.NewtonDiverged then
+            solve.Finish(
+                stepper.Difficulty,
+                $"The equations of the implicit step from t = {solve.Time} with the fixed length {abs h} could not be solved; take a shorter step or adaptive ones, or check the Jacobian there."
+            )
         else
             solve.Finish(
                 Status.NonFinite,

@@ -13,6 +13,10 @@ type Method =
     | Coupled of Tableau * coupling: float
     /// A Rosenbrock method, for stiff problems and mass matrices.
     | Rosenbrock of RosenbrockTableau
+    /// Backward differentiation formulas of order 1 to maxOrder (at most 5), order and step chosen on the way; for stiff problems,
+    /// mass matrices and differential-algebraic equations. Lower maxOrder to 2 where oscillations are hardly damped: higher orders
+    /// are A(alpha)-stable only (86, 73 and 51.8 degrees).
+    | Bdf of maxOrder: int
 
     /// Order of convergence.
     member this.Order =
@@ -21,6 +25,7 @@ type Method =
         | Coupled(tableau, _) -> tableau.Order
         | ReversibleHeun -> 2
         | Rosenbrock tableau -> tableau.Order
+        | Bdf maxOrder -> maxOrder
 
     /// Name for reports.
     member this.Name =
@@ -29,3 +34,5 @@ type Method =
         | Coupled(tableau, _) -> $"Reversible({tableau.Name})"
         | ReversibleHeun -> "ReversibleHeun"
         | Rosenbrock tableau -> tableau.Name
+        | Bdf 5 -> "Bdf"
+        | Bdf maxOrder -> $"Bdf({maxOrder})"

@@ -19,6 +19,7 @@ let main arguments =
         SolverTests.tests
         MatrixTests.tests
         NumberTests.tests
+        BdfTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests
