@@ -29,6 +29,7 @@ let main arguments =
         FacadeTests.tests
         DocSnippets.tests
         LawTests.tests
+        StructuredTests.tests
         ExamplesTests.tests
         CliTests.tests
     ]
