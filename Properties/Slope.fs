@@ -6,11 +6,11 @@ open System
 [<RequireQualifiedAccess>]
 module internal Slope =
 
-    /// The slope of log error over log step, by least squares, over the finest three pairs that are above rounding (1e-12).
+    /// The slope of log error over log step, by least squares, over the finest three pairs before the first near rounding (1e-11).
     let observed (pairs: struct (float * float)[]) : float =
         let points =
             pairs
-            |> Array.filter (fun struct (_, error) -> error > 1e-12)
+            |> Array.takeWhile (fun struct (_, error) -> error > 1e-11)
             |> fun kept -> Array.skip (max 0 (kept.Length - 3)) kept
             |> Array.map (fun struct (h, error) -> Math.Log h, Math.Log error)
 

@@ -72,7 +72,7 @@ type internal TensorDiagonal(linear: Tensor, dtype: torch.ScalarType, recording:
             torch.ScalarType.Float64
 
     // a copy: dense output must not change with the caller's tensor
-    let exact = linear.``to``(wide).clone ()
+    let exact = linear.``to``(wide).clone()
 
     interface IDiagonalSpace<Tensor> with
         member _.Allocate y = y

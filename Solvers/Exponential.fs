@@ -6,7 +6,7 @@ open System
 /// A method for semilinear systems whose linear part is treated exactly. Both have order 4, four evaluations of N a step, fixed steps.
 type ExponentialMethod =
     /// Exponential time differencing: exact for N = 0 and for constant N, the safer choice where L is stiff.
-    /// Source: Cox and Matthews 2002; Krogstad 2005 for its order reduction to 2 in the worst stiff case.
+    /// Order 2 in the worst stiff case. Source: Cox and Matthews 2002; Hochbruck and Ostermann 2005.
     | Etdrk4
     /// RK4 on e^(-Lt) y (integrating factor): exact for N = 0, cheaper coefficients; fixed points move by O(h^4), and its error
     /// constant grows with L where N is not small. Source: Lawson 1967; Cox and Matthews 2002.

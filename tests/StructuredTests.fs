@@ -177,10 +177,7 @@ let private loop =
             let times = [| for i in 1..20 -> 50.0 * 2.0 * Math.PI * float i |]
 
             let drift method =
-                let options = {
-                    FixedSteps.every h with
-                        SaveAt = Times times
-                }
+                let options = { FixedSteps.every h with SaveAt = Times times }
 
                 let y0 = Array.append problem.Positions problem.Momenta
                 let energy (y: float[]) = problem.Energy.Value 0.0 y[..1] y[2..]
@@ -294,7 +291,12 @@ let private tensors =
                     match solution.Dense with
                     | ValueSome dense ->
                         use at = dense.At 1.234
-                        Expect.floatClose Accuracy.high ((Tensors.toArray at).[1])((single.Dense.Value.At 1.234).[0]) "dense"
+
+                        Expect.floatClose
+                            Accuracy.high
+                            ((Tensors.toArray at).[1])
+                            ((single.Dense.Value.At 1.234).[0])
+                            "dense"
                     | ValueNone -> ()
 
             Expect.equal (Tensors.live ()) before "live tensors"
@@ -407,8 +409,8 @@ let private exponentialLaws =
         <| fun () ->
             for largest in [ -1e2; -1e4; -1e6; -1e8 ] do
                 let problem = SemilinearProblems.manufactured [| -1.0; largest |]
-                holds (ExponentialLaws.stiffly Etdrk4 0.1 1e-2 problem)
-                holds (ExponentialLaws.stiffly Etdrk4 0.025 1e-3 problem)
+                holds (ExponentialLaws.stiffly Etdrk4 0.1 1e-4 problem)
+                holds (ExponentialLaws.stiffly Etdrk4 0.025 1e-6 problem)
 
         testCase "phi functions near and far from 0, real and complex"
         <| fun () ->
@@ -436,7 +438,7 @@ let private exponentialLaws =
             fails (ExponentialLaws.convergence Etdrk4 { problem with Nonlinear = frozen })
 
             fails (
-                ExponentialLaws.stiffly IntegratingFactorRk4 0.1 1e-2 (SemilinearProblems.manufactured [| -1.0; -1e4 |])
+                ExponentialLaws.stiffly IntegratingFactorRk4 0.1 1e-4 (SemilinearProblems.manufactured [| -1.0; -1e4 |])
             )
     ]
 
@@ -559,17 +561,17 @@ let private exponentialTensors =
                         | ValueNone -> ()
 
                         // the number of live tensors does not depend on the number of steps
-                        let mutable most = 0L
+                        let counts = System.Collections.Generic.List<int64>()
 
                         let watch = {
                             options with
                                 SaveAt = EndOnly
                                 Control = Fixed 0.01
-                                Progress = Action<StepReport>(fun _ -> most <- max most (Tensors.live ()))
+                                Progress = Action<StepReport>(fun _ -> counts.Add(Tensors.live ()))
                         }
 
                         use _ = SemilinearOde.solveTensors method watch linear field 0.0 1.0 y0
-                        Expect.isLessThan (most - before) 60L "live tensors inside the solve"
+                        Expect.equal counts[90] counts[5] "live tensors inside the solve"
 
             Expect.equal (Tensors.live ()) before "live tensors"
 
