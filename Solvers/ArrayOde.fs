@@ -45,6 +45,30 @@ type private SystemStepper(method: Method, options: SolveOptions<float[]>, syste
             | Bdf maxOrder ->
                 let linear = system.LinearSystem options.Tolerance
                 new BdfStepper<float[], RealSpace, 'F>(method.Name, maxOrder, space, field, linear, like)
+            | Esdirk tableau ->
+                let linear = new ArrayLinear(system.LinearSystem options.Tolerance)
+
+                // A controller of the caller's is followed; otherwise the method chooses steps that spare its factorisations.
+                let own =
+                    match options.Control with
+                    | Adaptive(ValueSome _) -> false
+                    | _ -> true
+
+                match system.Knowledge.ExplicitPart with
+                | null ->
+                    let none = NoField<float[], float>()
+
+                    new EsdirkStepper<_, _, 'F, _, _>(tableau, false, space, field, none, linear, own, like)
+                | _ when not tableau.IsAdditive ->
+                    bad
+                        $"{tableau.Name} has no explicit companion for a split field; take KenCarp4, or give the whole field as one."
+                | _ when not system.HasIdentityMass ->
+                    bad
+                        "A split field goes with the identity as mass matrix; multiply both parts by the inverse of M, or give the whole field as one."
+                | explicitPart ->
+                    let explicitField = SpanField explicitPart
+
+                    new EsdirkStepper<_, _, 'F, _, _>(tableau, true, space, field, explicitField, linear, own, like)
             | ReversibleHeun
             | Coupled _ ->
                 bad $"{method.Name} works on tensors only; on arrays take a Runge-Kutta method such as Tsit5."
@@ -139,6 +163,16 @@ module ArrayOde =
                     $"The initial state has {y0.Length} components and the system {system.Size}; they must agree."
                 )
             )
+
+        match method with
+        | Esdirk _ -> ()
+        | other when system.IsSplit ->
+            raise (
+                ArgumentException(
+                    $"{other.Name} does not take a split field; take KenCarp4, or give the whole field as one."
+                )
+            )
+        | _ -> ()
 
         let stepper = system.Accept(SystemStepper(method, options, system, y0))
         let space: INormedSpace<float[]> = RealSpace options.Tolerance

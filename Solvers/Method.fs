@@ -17,12 +17,15 @@ type Method =
     /// mass matrices and differential-algebraic equations. Lower maxOrder to 2 where oscillations are hardly damped: higher orders
     /// are A(alpha)-stable only (86, 73 and 51.8 degrees).
     | Bdf of maxOrder: int
+    /// An ESDIRK method, for stiff problems and mass matrices; an additive one for split fields too.
+    | Esdirk of EsdirkTableau
 
     /// Order of convergence.
     member this.Order =
         match this with
         | RungeKutta tableau
         | Coupled(tableau, _) -> tableau.Order
+        | Esdirk tableau -> tableau.Order
         | ReversibleHeun -> 2
         | Rosenbrock tableau -> tableau.Order
         | Bdf maxOrder -> maxOrder
@@ -31,6 +34,7 @@ type Method =
     member this.Name =
         match this with
         | RungeKutta tableau -> tableau.Name
+        | Esdirk tableau -> tableau.Name
         | Coupled(tableau, _) -> $"Reversible({tableau.Name})"
         | ReversibleHeun -> "ReversibleHeun"
         | Rosenbrock tableau -> tableau.Name

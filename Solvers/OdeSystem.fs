@@ -23,6 +23,8 @@ type internal Knowledge = {
     Autonomous: bool
     Sparsity: Sparsity
     Mass: Mass
+    /// fE of y' = fE + f; null without one.
+    ExplicitPart: VectorField
 } with
 
     static member Nothing = {
@@ -31,6 +33,7 @@ type internal Knowledge = {
         Autonomous = false
         Sparsity = Sparsity.Dense
         Mass = Mass.Identity
+        ExplicitPart = null
     }
 
 /// A field that keeps its type behind an interface.
@@ -149,6 +152,22 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
                 m)
 
         this.Know { knowledge with Mass = Mass.Full entries }
+
+    /// Adds a part that is not stiff: y' = explicitPart(t, y) + f(t, y), f being the field so far, stiff, with its Jacobian and
+    /// band. For additive methods (KenCarp4), which solve for f and take explicitPart as it comes (IMEX).
+    member this.WithExplicitPart(explicitPart: VectorField) : OdeSystem =
+        if isNull explicitPart then
+            raise (
+                ArgumentNullException(
+                    nameof explicitPart,
+                    "The explicit part is null; give a function that writes its dy/dt, or leave it out."
+                )
+            )
+
+        this.Know { knowledge with ExplicitPart = explicitPart }
+
+    /// Whether the field is split in two parts.
+    member _.IsSplit = not (isNull knowledge.ExplicitPart)
 
     /// The linear systems of implicit steps, for one solve at a time.
     member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =
