@@ -144,10 +144,9 @@ module ArrayOde =
 
         solveField method options (SpanField field) t0 t1 y0
 
-    /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
-    /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a
-    /// mass matrix); everything that goes wrong while solving is in the result's Status.
-    let solveSystem
+    /// solveSystem with an observer of its steps (null for none).
+    let internal solveObserved
+        (observer: IStepObserver<float[]>)
         (method: Method)
         (options: SolveOptions<float[]>)
         (system: OdeSystem)
@@ -176,4 +175,10 @@ module ArrayOde =
 
         let stepper = system.Accept(SystemStepper(method, options, system, y0))
         let space: INormedSpace<float[]> = RealSpace options.Tolerance
-        Integrate.run stepper space.Copy space.Keep space.IsFinite Unchecked.defaultof<_> options t0 t1 y0
+        Integrate.run stepper space.Copy space.Keep space.IsFinite observer options t0 t1 y0
+
+    /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
+    /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a
+    /// mass matrix); everything that goes wrong while solving is in the result's Status.
+    let solveSystem method options system t0 t1 y0 =
+        solveObserved Unchecked.defaultof<_> method options system t0 t1 y0

@@ -52,19 +52,24 @@ type internal GenericCalculus<'B, 'G
     let p8: Partials[] = Array.zeroCreate m
     let f8: Partials[] = Array.zeroCreate n
 
+    let mutable evaluations = 0
+
     let constant8 (x: float) = Partials(x, Runtime.Intrinsics.Vector512<float>.Zero)
 
     interface IFieldCalculus<'B> with
         member _.Size = n
         member _.ParameterCotangent = parameterBar
+        member _.Evaluations = evaluations
 
         member _.Slope(t, y, dest) =
+            evaluations <- evaluations + 1
             field.Evaluate<'B>('B.Of t, ReadOnlySpan<'B>(y, 0, n), ReadOnlySpan<'B> parameters, Span<'B>(dest, 0, n))
 
         member _.Along(t, y, s, v, dest) =
             for i in 0 .. n - 1 do
                 yDual[i] <- Dual<'B>(y[i], (if isNull v then zero else v[i]))
 
+            evaluations <- evaluations + 1
             field.Evaluate<Dual<'B>>(
                 Dual<'B>('B.Of t, 'B.Of s),
                 ReadOnlySpan<Dual<'B>> yDual,
@@ -88,6 +93,7 @@ type internal GenericCalculus<'B, 'G
                     else
                         Reverse<'B>(parameters[i], 0, null)
 
+            evaluations <- evaluations + 1
             field.Evaluate<Reverse<'B>>(
                 Reverse<'B>('B.Of t, 0, null),
                 ReadOnlySpan<Reverse<'B>> yBack,
@@ -117,6 +123,7 @@ type internal GenericCalculus<'B, 'G
             for i in 0 .. m - 1 do
                 pBack[i] <- tape.Variable pDual[i]
 
+            evaluations <- evaluations + 1
             field.Evaluate<Reverse<Dual<'B>>>(
                 Reverse<Dual<'B>>(Dual<'B>('B.Of t, 'B.Of s), 0, null),
                 ReadOnlySpan<Reverse<Dual<'B>>> yBack,
@@ -153,6 +160,7 @@ type internal GenericCalculus<'B, 'G
                 for j in first..last do
                     y8[j] <- Partials.Variable(y8[j].Value, j - first)
 
+                evaluations <- evaluations + 1
                 field.Evaluate<Partials>(
                     constant8 t,
                     ReadOnlySpan<Partials> y8,

@@ -43,6 +43,8 @@ type internal IFieldCalculus<'B> =
     abstract PullAlong: t: float * y: 'B[] * s: float * v: 'B[] * c: 'B[] * yBar: 'B[] -> unit
     /// Values of df/dy, row-major.
     abstract Jacobian: t: float * y: 'B[] * dest: Span<float> -> unit
+    /// Evaluations of the field so far, on whatever numbers.
+    abstract Evaluations: int
     /// The cotangent of the parameters, to which the pulls add.
     abstract ParameterCotangent: 'B[]
 

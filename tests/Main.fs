@@ -26,6 +26,7 @@ let main arguments =
         BatchTests.tests
         ModelsTests.tests
         EstimationTests.tests
+        SensitivityTests.tests
         FacadeTests.tests
         DocSnippets.tests
         LawTests.tests

@@ -1,0 +1,85 @@
+// The forward solve that is differentiated, and the replays of its methods over numbers with derivatives.
+namespace Continuum
+
+#nowarn "3535" "3536"
+
+open System
+
+/// A finished solve with the trace of what it did.
+[<Sealed>]
+type internal TracedSolve(problem: SensitivityProblem, method: Method, solution: Solution<float[]>, trace: SolveTrace) =
+    let field = problem.Field
+
+    member _.Solution = solution
+    member _.Size = field.Size
+    member _.Parameters = field.Parameters
+
+    /// A walk over the solve with these parameters, and the field's derivatives that it uses.
+    member _.Sweep<'B when 'B: struct and 'B :> IReal<'B>>
+        (parameters: 'B[])
+        : struct (SolveSweep<'B> * IFieldCalculus<'B>) =
+        let calculus = field.Calculus<'B> parameters
+
+        let replays: IStepReplay<'B>[] =
+            match method with
+            | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
+            | ReversibleHeun
+            | Coupled _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
+
+        let changes = field.Changes<'B>(problem.Events, problem.Doses, parameters, calculus.ParameterCotangent)
+        struct (SolveSweep<'B>(trace, field.Size, replays, changes), calculus)
+
+/// Making the forward solve.
+[<RequireQualifiedAccess>]
+module internal TracedSolve =
+    let private bad (text: string) = raise (ArgumentException text)
+
+    let private applied (change: IGenericChange) (parameters: float[]) (t: float) (y: float[]) =
+        let after = Array.copy y
+
+        change.Apply<Real>(
+            Real t,
+            Real.Of(ReadOnlySpan<float> y),
+            Real.Of(ReadOnlySpan<float> parameters),
+            Real.Of(Span<float> after)
+        )
+
+        after
+
+    let private plainEvent (parameters: float[]) (event: GenericEvent) : Event<float[]> = {
+        Name = event.Name
+        Condition =
+            fun t y ->
+                event.Condition
+                    .Evaluate<Real>(Real t, Real.Of(ReadOnlySpan<float> y), Real.Of(ReadOnlySpan<float> parameters))
+                    .Value
+        Crossing = event.Crossing
+        Apply = event.Change |> ValueOption.map (fun change -> applied change parameters)
+        Terminal = event.Terminal
+        MaxOccurrences = event.MaxOccurrences
+    }
+
+    let private which (_: IStepper<float[]>) = struct (0, 0)
+
+    let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
+        if options.Events.Length > 0 || options.Scheduled.Length > 0 then
+            bad
+                "Events and scheduled changes in the options have no derivatives; give them to the problem (SensitivityProblem.WithEvents, WithDoses), written over numbers."
+
+        let field = problem.Field
+        let parameters = field.Parameters
+
+        let options = {
+            options with
+                Events = problem.Events |> Array.map (plainEvent parameters)
+                Scheduled =
+                    problem.Doses
+                    |> Array.map (fun dose -> {
+                        Time = dose.Time
+                        Apply = applied dose.Change parameters
+                    })
+        }
+
+        let recorder = TraceRecorder which
+        let solution = ArrayOde.solveObserved recorder method options field.System t0 t1 y0
+        TracedSolve(problem, method, solution, recorder.Finish())

@@ -1,0 +1,475 @@
+module SensitivityTests
+
+#nowarn "3535" "3536"
+
+open System
+open Continuum
+open Continuum.Properties
+open Expecto
+
+// ---------------------------------------------------------------------------------------------------------- problems
+
+/// Fields, conditions and changes written over numbers.
+module Fields =
+    open RealOperators
+
+    /// Predator and prey, four parameters.
+    [<Struct>]
+    type LotkaVolterra =
+        interface IGenericField with
+            member _.Size = 2
+            member _.ParameterCount = 4
+
+            member _.Evaluate(_, y, p, dydt) =
+                let x, z = y[0], y[1]
+                dydt[0] <- p[0] * x - p[1] * x * z
+                dydt[1] <- p[2] * x * z - p[3] * z
+
+    /// A pendulum with a driving force that depends on time: non-autonomous, with elementary functions.
+    [<Struct>]
+    type DrivenPendulum =
+        interface IGenericField with
+            member _.Size = 2
+            member _.ParameterCount = 3
+
+            member _.Evaluate(t, y, p, dydt) =
+                dydt[0] <- y[1]
+                dydt[1] <- -(p[0] * sin y[0]) - p[1] * y[1] + p[2] * cos (1.7 *. t)
+
+    [<Struct>]
+    type Lorenz =
+        interface IGenericField with
+            member _.Size = 3
+            member _.ParameterCount = 3
+
+            member _.Evaluate(_, y, p, dydt) =
+                dydt[0] <- p[0] * (y[1] - y[0])
+                dydt[1] <- y[0] * (p[1] - y[2]) - y[1]
+                dydt[2] <- y[0] * y[1] - p[2] * y[2]
+
+    /// Logistic growth with rate p0 and capacity p1.
+    [<Struct>]
+    type Logistic =
+        interface IGenericField with
+            member _.Size = 1
+            member _.ParameterCount = 2
+            member _.Evaluate(_, y, p, dydt) = dydt[0] <- p[0] * y[0] * (1.0 -. y[0] / p[1])
+
+    /// Free fall with gravity p0; p1 is the fraction of speed kept at a bounce.
+    [<Struct>]
+    type Ball =
+        interface IGenericField with
+            member _.Size = 2
+            member _.ParameterCount = 2
+
+            member _.Evaluate(_, y, p, dydt) =
+                dydt[0] <- y[1]
+                dydt[1] <- -p[0]
+
+    /// A ring of species with a rate for every neighbour pair: more than a hundred parameters.
+    [<Struct>]
+    type Ring(size: int) =
+        interface IGenericField with
+            member _.Size = size
+            member _.ParameterCount = 4 * size
+
+            member _.Evaluate(_, y, p, dydt) =
+                for i in 0 .. size - 1 do
+                    let left = y[(i + size - 1) % size]
+                    let right = y[(i + 1) % size]
+                    let at = 4 * i
+
+                    dydt[i] <-
+                        p[at] * tanh (p[at + 1] * left + p[at + 2] * right)
+                        - p[at + 3] * y[i]
+
+    [<Sealed>]
+    type Height() =
+        interface IGenericCondition with
+            member _.Evaluate(_, y, _) = y[0]
+
+    [<Sealed>]
+    type Bounce() =
+        interface IGenericChange with
+            member _.Apply(_, y, p, after) =
+                after[0] <- real 0.0
+                after[1] <- -(p[1] * y[1])
+
+    [<Sealed>]
+    type Kick(strength: float) =
+        interface IGenericChange with
+            member _.Apply(t, y, p, after) =
+                after[1] <- y[1] + strength *. p[0] * y[0] + 0.1 *. t
+
+open Fields
+
+let private ofField (field: 'G) p = SensitivityProblem.OfGeneric(field, p)
+
+let private tight save = { SolveOptions.create 1e-10 1e-12 with SaveAt = save }
+let private fixedSteps h save = { SolveOptions.create 1e-6 1e-9 with SaveAt = save; Control = Fixed h }
+
+let private lotka method options = {
+    Name = "Lotka-Volterra"
+    Method = method
+    Options = options
+    Problem = ofField (LotkaVolterra())
+    Parameters = [| 1.5; 1.0; 0.8; 3.0 |]
+    Start = 0.0
+    End = 3.0
+    Initial = [| 1.0; 0.7 |]
+}
+
+let private pendulum method options = {
+    Name = "driven pendulum"
+    Method = method
+    Options = options
+    Problem = ofField (DrivenPendulum())
+    Parameters = [| 2.0; 0.1; 0.5 |]
+    Start = 0.5
+    End = 3.5
+    Initial = [| 1.0; -0.2 |]
+}
+
+let private ring = {
+    Name = "ring of 28 states and 112 parameters"
+    Method = RungeKutta Methods.Tsit5
+    Options = tight (Times [| 0.3; 1.0; 1.7 |])
+    Problem = ofField (Ring 28)
+    Parameters = Array.init 112 (fun i -> 0.6 + 0.4 * sin (1.1 * float i))
+    Start = 0.0
+    End = 2.0
+    Initial = Array.init 28 (fun i -> cos (float i))
+}
+
+// ------------------------------------------------------------------------------------------------------------- tests
+
+let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
+
+let private close name tolerance (actual: float) (expected: float) =
+    let error = abs (actual - expected) / (1e-12 + abs expected)
+    Expect.isTrue (error <= tolerance) $"{name}: {actual} for {expected}, relative error {error:g3}"
+
+let private explicitMethods = [ Methods.Bosh3; Methods.Dopri5; Methods.Tsit5; Methods.Dop853; Methods.Vern7 ]
+
+/// Save times inside of steps and at ends.
+let private saves = Times [| 0.0; 0.37; 1.1; 1.6; 3.0 |]
+let private pendulumSaves = Times [| 0.5; 0.81; 1.9; 3.5 |]
+
+let private explicitTests =
+    testList "explicit" [
+        for tableau in explicitMethods do
+            test $"forward = adjoint, with output inside of steps, {tableau.Name}" {
+                holds (SensitivityLaws.forwardIsAdjoint 1e-11 (lotka (RungeKutta tableau) (tight saves)))
+                holds (SensitivityLaws.forwardIsAdjoint 1e-11 (pendulum (RungeKutta tableau) (tight pendulumSaves)))
+            }
+
+            test $"the gradient is the one of the discrete solution, {tableau.Name}" {
+                let case = pendulum (RungeKutta tableau) (fixedSteps 0.2 pendulumSaves)
+                holds (SensitivityLaws.adjointIsDifference 1e-2 1e-8 case)
+                holds (SensitivityLaws.hessianIsDifference 1e-2 1e-8 case)
+            }
+
+        test "backward in time, from a later start to an earlier end" {
+            let case = {
+                pendulum (RungeKutta Methods.Tsit5) (fixedSteps 0.1 (Times [| 3.5; 2.22; 0.5 |])) with
+                    Start = 3.5
+                    End = 0.5
+            }
+
+            holds (SensitivityLaws.forwardIsAdjoint 1e-11 case)
+            holds (SensitivityLaws.adjointIsDifference 1e-2 1e-8 case)
+        }
+    ]
+
+let private lorenz stop = {
+    Name = "Lorenz"
+    Method = RungeKutta Methods.Tsit5
+    Options = fixedSteps 0.01 (StepValues [| stop |])
+    Problem = ofField (Lorenz())
+    Parameters = [| 10.0; 28.0; 8.0 / 3.0 |]
+    Start = 0.0
+    End = stop
+    Initial = [| 1.0; 1.0; 1.0 |]
+}
+
+let private chaosTests =
+    testList "chaos" [
+        for stop in [ 1.0; 5.0; 10.0 ] do
+            test $"the discrete gradient stays exact over {stop} units of Lorenz" {
+                let case = lorenz stop
+                holds (SensitivityLaws.forwardIsAdjoint 1e-9 case)
+                // the step of the differences shrinks as the solution's sensitivity grows
+                holds (SensitivityLaws.adjointIsDifference (1e-3 * exp (-0.9 * stop)) 1e-5 case)
+            }
+    ]
+
+let private closedFormTests =
+    testList "closed forms" [
+        test "logistic growth: all derivatives at all times" {
+            let r, k, y0 = 0.9, 4.0, 0.3
+            let times = [| 0.5; 1.3; 4.0 |]
+
+            let result =
+                Sensitivity.forward
+                    (RungeKutta Methods.Dop853)
+                    (tight (Times times))
+                    Everything
+                    (ofField (Logistic()) [| r; k |])
+                    0.0
+                    4.0
+                    [| y0 |]
+
+            times
+            |> Array.iteri (fun at t ->
+                let e = exp (-r * t)
+                let d = y0 + (k - y0) * e
+                close $"y({t})" 1e-9 result.Solution.States[at].[0] (k * y0 / d)
+                close $"dy/dy0 at {t}" 1e-8 result.States[at].[0, 0] (k * k * e / (d * d))
+                close $"dy/dr at {t}" 1e-8 result.States[at].[0, 1] (k * y0 * (k - y0) * t * e / (d * d))
+                close $"dy/dk at {t}" 1e-8 result.States[at].[0, 2] (y0 * y0 * (1.0 - e) / (d * d)))
+        }
+
+        test "directions are sums of columns" {
+            let run columns =
+                Sensitivity.forward
+                    (RungeKutta Methods.Tsit5)
+                    (tight EndOnly)
+                    columns
+                    (ofField (LotkaVolterra()) [| 1.5; 1.0; 0.8; 3.0 |])
+                    0.0
+                    2.0
+                    [| 1.0; 0.7 |]
+
+            let all = (run Everything).Final
+            let initial = Array2D.init 2 1 (fun i _ -> 0.3 - float i)
+            let parameters = Array2D.init 4 1 (fun i _ -> 0.2 * float i)
+            let along = (run (Directions(initial, parameters))).Final
+
+            for i in 0..1 do
+                let expected =
+                    Seq.sum (seq { for j in 0..1 -> all[i, j] * initial[j, 0] })
+                    + Seq.sum (seq { for j in 0..3 -> all[i, 2 + j] * parameters[j, 0] })
+
+                close "derivative along a direction" 1e-12 along[i, 0] expected
+
+            let byParameters = (run Parameters).Final
+            let byInitial = (run InitialValues).Final
+            Expect.equal byParameters[1, 3] all[1, 5] "columns of parameters"
+            Expect.equal byInitial[1, 1] all[1, 1] "columns of initial values"
+        }
+
+        test "moving the ends of the span" {
+            let value t0 t1 =
+                Sensitivity.gradient
+                    (RungeKutta Methods.Dop853)
+                    (tight EndOnly)
+                    (WeighingLoss())
+                    (ofField (DrivenPendulum()) [| 2.0; 0.1; 0.5 |])
+                    t0
+                    t1
+                    [| 1.0; -0.2 |]
+
+            let here = value 0.5 3.5
+            let h = 1e-3
+            close "start" 1e-5 here.Start (((value (0.5 + h) 3.5).Value - (value (0.5 - h) 3.5).Value) / (2.0 * h))
+            close "end" 1e-5 here.End (((value 0.5 (3.5 + h)).Value - (value 0.5 (3.5 - h)).Value) / (2.0 * h))
+        }
+    ]
+
+let private choiceTests =
+    testList "choice" [
+        test "small problems go forward, large ones backward, and the result says so" {
+            let gradient (case: SensitivityCase) =
+                Sensitivity.gradient
+                    case.Method
+                    case.Options
+                    (WeighingLoss())
+                    (case.Problem case.Parameters)
+                    case.Start
+                    case.End
+                    case.Initial
+
+            let small = gradient (lotka (RungeKutta Methods.Tsit5) (tight saves))
+            Expect.equal small.Choice.Mode SensitivityMode.Forward "6 inputs"
+            Expect.stringContains small.Choice.Reason "6" "the reason names the size"
+            let large = gradient ring
+            Expect.equal large.Choice.Mode SensitivityMode.Adjoint "140 inputs"
+            holds (SensitivityLaws.forwardIsAdjoint 1e-11 ring)
+        }
+
+        test "bounded storage gives the same gradient" {
+            let case = lotka (RungeKutta Methods.Tsit5) (tight saves)
+
+            let gradient states =
+                Sensitivity.adjoint
+                    case.Method
+                    case.Options
+                    { MaxStates = states }
+                    (fun solution ->
+                        struct (0.0,
+                                {
+                                    OutcomeCotangents.Zero with
+                                        States = solution.States |> Array.mapi (fun i y -> Array.map (fun v -> v + float i) y)
+                                }))
+                    (case.Problem case.Parameters)
+                    case.Start
+                    case.End
+                    case.Initial
+
+            let all = gradient 0
+            Expect.isGreaterThan all.Solution.Statistics.Accepted 30 "several stretches"
+
+            for states in [ 1; 2; 7; 1000 ] do
+                let bounded = gradient states
+                Expect.equal bounded.InitialValues all.InitialValues $"{states} states: initial values"
+                Expect.equal bounded.Parameters all.Parameters $"{states} states: parameters"
+        }
+
+        test "a failed solve keeps its status; gradients are NaN, sensitivities cover the part before" {
+            let options = { tight (Times [| 0.1; 3.0 |]) with MaxSteps = 20 }
+
+            let run =
+                Sensitivity.forward
+                    (RungeKutta Methods.Tsit5)
+                    options
+                    Everything
+                    (ofField (LotkaVolterra()) [| 1.5; 1.0; 0.8; 3.0 |])
+                    0.0
+                    3.0
+                    [| 1.0; 0.7 |]
+
+            Expect.equal run.Solution.Status Status.MaxStepsReached "status"
+            Expect.equal run.States.Length 1 "one saved"
+            Expect.isTrue (Double.IsFinite run.Final[1, 5]) "derivatives of what was reached"
+
+            let gradient =
+                Sensitivity.gradient
+                    (RungeKutta Methods.Tsit5)
+                    options
+                    (WeighingLoss())
+                    (ofField (LotkaVolterra()) [| 1.5; 1.0; 0.8; 3.0 |])
+                    0.0
+                    3.0
+                    [| 1.0; 0.7 |]
+
+            Expect.isTrue (Double.IsNaN gradient.Value && Double.IsNaN gradient.Parameters[0]) "no gradient"
+        }
+    ]
+
+// ------------------------------------------------------------------------------------------------------------ events
+
+let private bounce most : GenericEvent = {
+    Name = "bounce"
+    Condition = Height()
+    Crossing = Falling
+    Change = ValueSome(Bounce())
+    Terminal = false
+    MaxOccurrences = most
+}
+
+let private ball options = {
+    Name = "bouncing ball"
+    Method = RungeKutta Methods.Tsit5
+    Options = options
+    Problem = fun p -> (ofField (Ball()) p).WithEvents [| bounce 10 |]
+    Parameters = [| 9.81; 0.8 |]
+    Start = 0.0
+    End = 3.7
+    Initial = [| 1.0; 0.5 |]
+}
+
+let private eventTests =
+    testList "events" [
+        test "ten bounces: times and speeds differentiated as in closed form" {
+            let case = ball (tight (Times [| 3.68 |]))
+
+            let run =
+                Sensitivity.forward
+                    case.Method
+                    case.Options
+                    Everything
+                    (case.Problem case.Parameters)
+                    case.Start
+                    case.End
+                    case.Initial
+
+            let g, kept = case.Parameters[0], case.Parameters[1]
+            let x, v = case.Initial[0], case.Initial[1]
+            let impact = sqrt (v * v + 2.0 * g * x)
+            Expect.equal run.Occurrences.Length 10 "ten bounces"
+
+            for k in 0..9 do
+                // t_k = (v + impact) / g + 2 impact (kept + ... + kept^k) / g
+                let sum = Seq.sum (seq { for i in 1..k -> Math.Pow(kept, float i) })
+                let sum' = Seq.sum (seq { for i in 1..k -> float i * Math.Pow(kept, float i - 1.0) })
+                let factor = (1.0 + 2.0 * sum) / g
+                let time = run.Occurrences[k].Time
+                close $"time {k} by height" 1e-8 time[0] (factor * g / impact)
+                close $"time {k} by speed" 1e-8 time[1] (1.0 / g + factor * v / impact)
+
+                close
+                    $"time {k} by gravity"
+                    1e-8
+                    time[2]
+                    (-(v + impact) / (g * g) - 2.0 * impact * sum / (g * g)
+                     + factor * x / impact)
+
+                close $"time {k} by restitution" 1e-8 time[3] (2.0 * impact * sum' / g)
+
+                // the speed after bounce k is impact kept^(k + 1)
+                let after = run.Occurrences[k].After
+                let power = Math.Pow(kept, float k + 1.0)
+                close $"speed after {k} by height" 1e-8 after[1, 0] (power * g / impact)
+
+                close
+                    $"speed after {k} by restitution"
+                    1e-8
+                    after[1, 3]
+                    (impact * (float k + 1.0) * Math.Pow(kept, float k))
+
+                Expect.isTrue (abs run.Occurrences[k].Before[0, 2] < 1e-8) "the height at a bounce stays zero"
+        }
+
+        test "through events and doses: forward = adjoint = differences, Hessian too" {
+            let case =
+                let plain = ball (tight (Times [| 0.2; 1.4; 2.9; 3.68 |]))
+
+                {
+                    plain with
+                        Problem =
+                            fun p -> (plain.Problem p).WithDoses [| { Time = 1.2; Change = Kick 0.05 }; { Time = 2.2; Change = Kick -0.03 } |]
+                }
+
+            holds (SensitivityLaws.forwardIsAdjoint 1e-10 case)
+            holds (SensitivityLaws.adjointIsDifference 1e-4 1e-7 case)
+            holds (SensitivityLaws.hessianIsDifference 1e-4 1e-6 case)
+        }
+
+        test "a terminal event: the end moves with the inputs" {
+            let case = {
+                ball (tight EndOnly) with
+                    Problem =
+                        fun p ->
+                            (ofField (Ball()) p)
+                                .WithEvents [| { bounce 1 with Terminal = true; Change = ValueNone } |]
+            }
+
+            let run =
+                Sensitivity.forward
+                    case.Method
+                    case.Options
+                    Everything
+                    (case.Problem case.Parameters)
+                    case.Start
+                    case.End
+                    case.Initial
+
+            let impact = sqrt (0.25 + 2.0 * 9.81)
+            close "landing speed by height" 1e-9 run.Final[1, 0] (-9.81 / impact)
+            Expect.isTrue (abs run.Final[0, 0] < 1e-9) "the height where it lands stays zero"
+            holds (SensitivityLaws.forwardIsAdjoint 1e-10 case)
+        }
+    ]
+
+let tests =
+    testList "Sensitivity" [ explicitTests; chaosTests; closedFormTests; choiceTests; eventTests ]
