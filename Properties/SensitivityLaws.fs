@@ -95,7 +95,11 @@ module SensitivityLaws =
 
         let at s =
             let move (x: float[]) k = Array.mapi (fun i v -> if i = k then v + s else v) x
-            if j < n then f case.Parameters (move case.Initial j) else f (move case.Parameters (j - n)) case.Initial
+
+            if j < n then
+                f case.Parameters (move case.Initial j)
+            else
+                f (move case.Parameters (j - n)) case.Initial
 
         let centre = if j < n then case.Initial[j] else case.Parameters[j - n]
         let h = step * (1e-3 + abs centre)

@@ -180,5 +180,4 @@ module ArrayOde =
     /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
     /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a
     /// mass matrix); everything that goes wrong while solving is in the result's Status.
-    let solveSystem method options system t0 t1 y0 =
-        solveObserved Unchecked.defaultof<_> method options system t0 t1 y0
+    let solveSystem method options system t0 t1 y0 = solveObserved Unchecked.defaultof<_> method options system t0 t1 y0

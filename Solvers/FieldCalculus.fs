@@ -25,8 +25,8 @@ module internal Nilpotency =
 
 /// The derivatives of a generic field with its parameters.
 [<Sealed>]
-type internal GenericCalculus<'B, 'G
-    when 'B: struct and 'B :> IReal<'B> and 'G: struct and 'G :> IGenericField>(field: 'G, parameters: 'B[]) =
+type internal GenericCalculus<'B, 'G when 'B: struct and 'B :> IReal<'B> and 'G: struct and 'G :> IGenericField>
+    (field: 'G, parameters: 'B[]) =
     let mutable field = field
     let n = field.Size
     let m = parameters.Length
@@ -70,6 +70,7 @@ type internal GenericCalculus<'B, 'G
                 yDual[i] <- Dual<'B>(y[i], (if isNull v then zero else v[i]))
 
             evaluations <- evaluations + 1
+
             field.Evaluate<Dual<'B>>(
                 Dual<'B>('B.Of t, 'B.Of s),
                 ReadOnlySpan<Dual<'B>> yDual,
@@ -94,6 +95,7 @@ type internal GenericCalculus<'B, 'G
                         Reverse<'B>(parameters[i], 0, null)
 
             evaluations <- evaluations + 1
+
             field.Evaluate<Reverse<'B>>(
                 Reverse<'B>('B.Of t, 0, null),
                 ReadOnlySpan<Reverse<'B>> yBack,
@@ -124,6 +126,7 @@ type internal GenericCalculus<'B, 'G
                 pBack[i] <- tape.Variable pDual[i]
 
             evaluations <- evaluations + 1
+
             field.Evaluate<Reverse<Dual<'B>>>(
                 Reverse<Dual<'B>>(Dual<'B>('B.Of t, 'B.Of s), 0, null),
                 ReadOnlySpan<Reverse<Dual<'B>>> yBack,
@@ -161,6 +164,7 @@ type internal GenericCalculus<'B, 'G
                     y8[j] <- Partials.Variable(y8[j].Value, j - first)
 
                 evaluations <- evaluations + 1
+
                 field.Evaluate<Partials>(
                     constant8 t,
                     ReadOnlySpan<Partials> y8,

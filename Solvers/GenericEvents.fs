@@ -149,9 +149,7 @@ type internal GenericChanges<'B, 'G when 'B: struct and 'B :> IReal<'B> and 'G: 
         NumberRows.values state y
         NumberRows.values parameters p
 
-        event.Condition
-            .Evaluate<Real>(Real t, Real.Of(ReadOnlySpan<float> y), Real.Of(ReadOnlySpan<float> p))
-            .Value
+        event.Condition.Evaluate<Real>(Real t, Real.Of(ReadOnlySpan<float> y), Real.Of(ReadOnlySpan<float> p)).Value
 
     interface IChangeReplay<'B> with
         member _.Apply(time, event, scheduled, state, visit, occurrence) =

@@ -194,6 +194,53 @@ type DenseLu(n: int) =
                 let s = Rows.dot (ReadOnlySpan<float>(a, i * n + i + 1, rest)) (ReadOnlySpan<float>(x, i + 1, rest))
                 x[i] <- (x[i] - s) * inverse[i]
 
+    /// Replaces the rows of x (n rows of width numbers, row after row) by the solution of A X' = X: width right-hand sides at once.
+    member _.SolveRows(x: Span<float>, width: int) =
+        for k in 0 .. n - 2 do
+            DenseLu.SwapRows(x, width, k, pivots[k])
+
+        for i in 1 .. n - 1 do
+            let row = x.Slice(i * width, width)
+
+            for k in 0 .. i - 1 do
+                Rows.subtract row a[i * n + k] (Span<float>.op_Implicit(x.Slice(k * width, width)))
+
+        for i = n - 1 downto 0 do
+            let row = x.Slice(i * width, width)
+
+            for k in i + 1 .. n - 1 do
+                Rows.subtract row a[i * n + k] (Span<float>.op_Implicit(x.Slice(k * width, width)))
+
+            for j in 0 .. width - 1 do
+                row[j] <- row[j] * inverse[i]
+
+    /// The same for A^T X' = X.
+    member _.SolveRowsTransposed(x: Span<float>, width: int) =
+        for i in 0 .. n - 1 do
+            let row = x.Slice(i * width, width)
+
+            for k in 0 .. i - 1 do
+                Rows.subtract row a[k * n + i] (Span<float>.op_Implicit(x.Slice(k * width, width)))
+
+            for j in 0 .. width - 1 do
+                row[j] <- row[j] * inverse[i]
+
+        for i = n - 2 downto 0 do
+            let row = x.Slice(i * width, width)
+
+            for k in i + 1 .. n - 1 do
+                Rows.subtract row a[k * n + i] (Span<float>.op_Implicit(x.Slice(k * width, width)))
+
+        for k = n - 2 downto 0 do
+            DenseLu.SwapRows(x, width, k, pivots[k])
+
+    static member private SwapRows(x: Span<float>, width: int, k: int, p: int) =
+        if p <> k then
+            for j in 0 .. width - 1 do
+                let kept = x[k * width + j]
+                x[k * width + j] <- x[p * width + j]
+                x[p * width + j] <- kept
+
 /// Banded LU factorisation with partial pivoting. While rows are eliminated they are kept left-aligned on the current column,
 /// so that an exchange of rows and the fill above the upper diagonals need no room beyond lower + upper + 1 numbers a row.
 /// Martin and Wilkinson 1967, Solution of symmetric and unsymmetric band equations, Numerische Mathematik 9.

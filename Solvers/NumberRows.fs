@@ -25,8 +25,7 @@ module internal NumberRows =
             MemoryMarshal.CreateSpan(&Unsafe.As<'B, float>(&x[0]), x.Length * width<'B>)
 
     /// The value of entry i.
-    let value (x: 'B[]) (i: int) : float when 'B: struct =
-        (doubles x)[i * width<'B>]
+    let value (x: 'B[]) (i: int) : float when 'B: struct = (doubles x)[i * width<'B>]
 
     /// The values of the first entries into dest, as many as it has.
     let values (x: 'B[]) (dest: float[]) =
@@ -50,9 +49,11 @@ module internal NumberRows =
 
                 while i <= dest.Length - lanes do
                     let at = dest.Slice i
+
                     (Vector<float>(Span<float>.op_Implicit at: ReadOnlySpan<float>)
-                     + factor * Vector<float>(Span<float>.op_Implicit (x.Slice i): ReadOnlySpan<float>))
-                        .CopyTo at
+                     + factor * Vector<float>(Span<float>.op_Implicit(x.Slice i): ReadOnlySpan<float>))
+                        .CopyTo
+                        at
 
                     i <- i + lanes
 

@@ -11,7 +11,11 @@ open System
 module private ForwardColumns =
 
     /// Direction j of the columns: entries of the initial values and of the parameters.
-    let directions (columns: SensitivityColumns) (n: int) (m: int) : struct (int * (int -> int -> float) * (int -> int -> float)) =
+    let directions
+        (columns: SensitivityColumns)
+        (n: int)
+        (m: int)
+        : struct (int * (int -> int -> float) * (int -> int -> float)) =
         let unit (i: int) (j: int) = if i = j then 1.0 else 0.0
         let zero (_: int) (_: int) = 0.0
 
@@ -74,7 +78,7 @@ module private ForwardColumns =
                 | AfterEvent o -> write occurrences[o].After values
                 | TimeOf o ->
                     for j in first..last do
-                        occurrences[o].Time[j] <- values[0][j - first]
+                        occurrences[o].Time[ j ] <- values[0][j - first]
 
             let struct (sweep, calculus) = traced.Sweep<Partials>(seeded traced.Parameters parameters first count)
             sweep.Forward(seeded y0 initial first count, visit)

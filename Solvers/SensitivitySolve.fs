@@ -23,6 +23,7 @@ type internal TracedSolve(problem: SensitivityProblem, method: Method, solution:
         let replays: IStepReplay<'B>[] =
             match method with
             | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
+            | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, field.System.Knowledge.Mass, calculus) |]
             | ReversibleHeun
             | Coupled _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
 
@@ -74,10 +75,7 @@ module internal TracedSolve =
                 Events = problem.Events |> Array.map (plainEvent parameters)
                 Scheduled =
                     problem.Doses
-                    |> Array.map (fun dose -> {
-                        Time = dose.Time
-                        Apply = applied dose.Change parameters
-                    })
+                    |> Array.map (fun dose -> { Time = dose.Time; Apply = applied dose.Change parameters })
         }
 
         let recorder = TraceRecorder which

@@ -61,6 +61,7 @@ type internal SolveTrace(entries: SolveEntry[], saves: struct (int * float * int
                 false)
 
     member _.Entries = entries
+
     /// Saved values that belong to an entry (-1: the start): theta in the step, index into the results.
     member _.SavesAfter(entry: int) : List<struct (float * int)> =
         match savesAfter.TryGetValue entry with
@@ -89,10 +90,25 @@ type internal TraceRecorder(methodOf: IStepper<float[]> -> struct (int * int)) =
 /// Makes the changes of a solve again over numbers 'B, and transposes them.
 type internal IChangeReplay<'B> =
     /// state <- the state from which the solve goes on after the change; visit sees an event's time (one number) and the states around it.
-    abstract Apply: time: float * event: int * scheduled: int * state: 'B[] * visit: (OutcomePiece -> 'B[] -> unit) * occurrence: int -> unit
+    abstract Apply:
+        time: float *
+        event: int *
+        scheduled: int *
+        state: 'B[] *
+        visit: (OutcomePiece -> 'B[] -> unit) *
+        occurrence: int ->
+            unit
+
     /// adjoint: from the cotangent after the change to the one before it. cotangent gives those of an event's pieces (null for zero).
     abstract Pull:
-        time: float * event: int * scheduled: int * state: 'B[] * adjoint: 'B[] * cotangent: (OutcomePiece -> 'B[]) * occurrence: int -> unit
+        time: float *
+        event: int *
+        scheduled: int *
+        state: 'B[] *
+        adjoint: 'B[] *
+        cotangent: (OutcomePiece -> 'B[]) *
+        occurrence: int ->
+            unit
 
 /// Walks over a record with the replays of its methods.
 [<Sealed>]
@@ -103,8 +119,7 @@ type internal SolveSweep<'B when 'B: struct and 'B :> IReal<'B>>
     let scratch: 'B[] = Array.zeroCreate length
     let inner: 'B[] = Array.zeroCreate size
 
-    let components (state: 'B[]) =
-        if state.Length = size then state else Array.sub state 0 size
+    let components (state: 'B[]) = if state.Length = size then state else Array.sub state 0 size
 
     let addTo (x: 'B[]) (dest: 'B[]) =
         let source = NumberRows.doubles x
@@ -193,7 +208,13 @@ type internal SolveSweep<'B when 'B: struct and 'B :> IReal<'B>>
     /// stored, beside those of one stretch between them (0: all); the stretches are walked again in the backward sweep.
     member _.Backward(y0: 'B[], cotangent: OutcomePiece -> 'B[], maxStates: int) : 'B[] =
         let count = entries.Length
-        let stride = if maxStates <= 0 || count <= maxStates then count else (count + maxStates - 1) / maxStates
+
+        let stride =
+            if maxStates <= 0 || count <= maxStates then
+                count
+            else
+                (count + maxStates - 1) / maxStates
+
         let stride = max 1 stride
         let adjoint: 'B[] = Array.zeroCreate length
 

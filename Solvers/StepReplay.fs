@@ -68,8 +68,7 @@ type internal IStepReplay<'B> =
 
 /// The steps of an explicit tableau.
 [<Sealed>]
-type internal RungeKuttaReplay<'B when 'B: struct and 'B :> IReal<'B>>
-    (tableau: Tableau, calculus: IFieldCalculus<'B>) =
+type internal RungeKuttaReplay<'B when 'B: struct and 'B :> IReal<'B>>(tableau: Tableau, calculus: IFieldCalculus<'B>) =
     let n = calculus.Size
     let raw = tableau.Raw
     let a = Array.append raw.A raw.Dense.ExtraA

@@ -66,6 +66,32 @@ module Fields =
                 dydt[0] <- y[1]
                 dydt[1] <- -p[0]
 
+    /// Robertson's kinetics with rates p.
+    [<Struct>]
+    type Robertson =
+        interface IGenericField with
+            member _.Size = 3
+            member _.ParameterCount = 3
+
+            member _.Evaluate(_, y, p, dydt) =
+                let slow = p[0] * y[0]
+                let back = p[1] * y[1] * y[2]
+                let fast = p[2] * y[1] * y[1]
+                dydt[0] <- back - slow
+                dydt[1] <- slow - back - fast
+                dydt[2] <- fast
+
+    /// Van der Pol's oscillator with stiffness p0, forced by p1 cos t.
+    [<Struct>]
+    type VanDerPol =
+        interface IGenericField with
+            member _.Size = 2
+            member _.ParameterCount = 2
+
+            member _.Evaluate(t, y, p, dydt) =
+                dydt[0] <- y[1]
+                dydt[1] <- p[0] * ((1.0 -. y[0] * y[0]) * y[1] - y[0]) + p[1] * cos t
+
     /// A ring of species with a rate for every neighbour pair: more than a hundred parameters.
     [<Struct>]
     type Ring(size: int) =
@@ -79,9 +105,7 @@ module Fields =
                     let right = y[(i + 1) % size]
                     let at = 4 * i
 
-                    dydt[i] <-
-                        p[at] * tanh (p[at + 1] * left + p[at + 2] * right)
-                        - p[at + 3] * y[i]
+                    dydt[i] <- p[at] * tanh (p[at + 1] * left + p[at + 2] * right) - p[at + 3] * y[i]
 
     [<Sealed>]
     type Height() =
@@ -98,8 +122,7 @@ module Fields =
     [<Sealed>]
     type Kick(strength: float) =
         interface IGenericChange with
-            member _.Apply(t, y, p, after) =
-                after[1] <- y[1] + strength *. p[0] * y[0] + 0.1 *. t
+            member _.Apply(t, y, p, after) = after[1] <- y[1] + strength *. p[0] * y[0] + 0.1 *. t
 
 open Fields
 
@@ -191,6 +214,68 @@ let private lorenz stop = {
     End = stop
     Initial = [| 1.0; 1.0; 1.0 |]
 }
+
+let private robertson method options = {
+    Name = "Robertson"
+    Method = method
+    Options = options
+    Problem = ofField (Robertson())
+    Parameters = [| 0.04; 1e4; 3e7 |]
+    Start = 0.0
+    End = 1e4
+    Initial = [| 1.0; 0.0; 0.0 |]
+}
+
+let private vanDerPol method options = {
+    Name = "van der Pol"
+    Method = method
+    Options = options
+    Problem = ofField (VanDerPol())
+    Parameters = [| 1e3; 0.3 |]
+    Start = 0.0
+    End = 1.5
+    Initial = [| 2.0; -0.66 |]
+}
+
+let private stiffOptions tolerance times = {
+    SolveOptions.create tolerance (1e-4 * tolerance) with
+        SaveAt = Times times
+}
+
+let private rosenbrockMethods = [ Rosenbrock RosenbrockMethods.Rosenbrock23; Rosenbrock RosenbrockMethods.Rodas5P ]
+
+/// What holds for every method for stiff problems.
+let private stiffLaws (method: Method) (tolerance: float) = [
+    test $"forward = adjoint on stiff problems, {method.Name}" {
+        let kinetics = robertson method (stiffOptions tolerance [| 0.3; 40.0; 1e4 |])
+        holds (SensitivityLaws.forwardIsAdjoint 1e-9 kinetics)
+        let oscillator = vanDerPol method (stiffOptions tolerance [| 0.4; 0.9; 1.5 |])
+        holds (SensitivityLaws.forwardIsAdjoint 1e-9 oscillator)
+    }
+
+    test $"the gradient is the one of the discrete solution, {method.Name}" {
+        let case = pendulum method (fixedSteps 0.2 pendulumSaves)
+        holds (SensitivityLaws.forwardIsAdjoint 1e-11 case)
+        holds (SensitivityLaws.adjointIsDifference 1e-2 1e-8 case)
+    }
+]
+
+let private rosenbrockTests =
+    testList "Rosenbrock" [
+        for method in rosenbrockMethods do
+            yield! stiffLaws method (if method.Order < 3 then 1e-4 else 1e-8)
+
+            test $"Hessian-vector products, {method.Name}" {
+                holds (SensitivityLaws.hessianIsDifference 1e-2 1e-8 (pendulum method (fixedSteps 0.2 pendulumSaves)))
+            }
+
+        test "Robertson's kinetics to t = 1e4: the gradient is the one of tight solves" {
+            let case = robertson (Rosenbrock RosenbrockMethods.Rodas5P) (stiffOptions 1e-10 [| 40.0; 1e4 |])
+            // initial values of the fast species are not moved below zero
+            let case = { case with Initial = [| 1.0; 1e-5; 0.1 |] }
+            holds (SensitivityLaws.adjointIsDifference 1e-2 1e-5 case)
+        }
+    ]
 
 let private chaosTests =
     testList "chaos" [
@@ -309,7 +394,9 @@ let private choiceTests =
                         struct (0.0,
                                 {
                                     OutcomeCotangents.Zero with
-                                        States = solution.States |> Array.mapi (fun i y -> Array.map (fun v -> v + float i) y)
+                                        States =
+                                            solution.States
+                                            |> Array.mapi (fun i y -> Array.map (fun v -> v + float i) y)
                                 }))
                     (case.Problem case.Parameters)
                     case.Start
@@ -411,8 +498,7 @@ let private eventTests =
                     $"time {k} by gravity"
                     1e-8
                     time[2]
-                    (-(v + impact) / (g * g) - 2.0 * impact * sum / (g * g)
-                     + factor * x / impact)
+                    (-(v + impact) / (g * g) - 2.0 * impact * sum / (g * g) + factor * x / impact)
 
                 close $"time {k} by restitution" 1e-8 time[3] (2.0 * impact * sum' / g)
 
@@ -437,7 +523,11 @@ let private eventTests =
                 {
                     plain with
                         Problem =
-                            fun p -> (plain.Problem p).WithDoses [| { Time = 1.2; Change = Kick 0.05 }; { Time = 2.2; Change = Kick -0.03 } |]
+                            fun p ->
+                                (plain.Problem p).WithDoses [|
+                                    { Time = 1.2; Change = Kick 0.05 }
+                                    { Time = 2.2; Change = Kick -0.03 }
+                                |]
                 }
 
             holds (SensitivityLaws.forwardIsAdjoint 1e-10 case)
@@ -450,8 +540,7 @@ let private eventTests =
                 ball (tight EndOnly) with
                     Problem =
                         fun p ->
-                            (ofField (Ball()) p)
-                                .WithEvents [| { bounce 1 with Terminal = true; Change = ValueNone } |]
+                            (ofField (Ball()) p).WithEvents [| { bounce 1 with Terminal = true; Change = ValueNone } |]
             }
 
             let run =
@@ -472,4 +561,4 @@ let private eventTests =
     ]
 
 let tests =
-    testList "Sensitivity" [ explicitTests; chaosTests; closedFormTests; choiceTests; eventTests ]
+    testList "Sensitivity" [ explicitTests; rosenbrockTests; chaosTests; closedFormTests; choiceTests; eventTests ]
