@@ -24,8 +24,7 @@ type internal TracedSolve(problem: SensitivityProblem, method: Method, solution:
             match method with
             | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
             | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, field.System.Knowledge.Mass, calculus) |]
-            | ReversibleHeun
-            | Coupled _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
+            | _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
 
         let changes = field.Changes<'B>(problem.Events, problem.Doses, parameters, calculus.ParameterCotangent)
         struct (SolveSweep<'B>(trace, field.Size, replays, changes), calculus)
@@ -63,6 +62,13 @@ module internal TracedSolve =
     let private which (_: IStepper<float[]>) = struct (0, 0)
 
     let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
+        match method with
+        | RungeKutta _
+        | Rosenbrock _ -> ()
+        | _ ->
+            bad
+                $"{method.Name} has no sensitivities on arrays; take an explicit Runge-Kutta method, or Rodas5P for stiff problems."
+
         if options.Events.Length > 0 || options.Scheduled.Length > 0 then
             bad
                 "Events and scheduled changes in the options have no derivatives; give them to the problem (SensitivityProblem.WithEvents, WithDoses), written over numbers."
