@@ -120,18 +120,18 @@ type BdfStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and 'F :> 
     let advance (error: float) =
         misses <- 0
         nextOrder <- order
-        let mutable best = factorAt 6.0 error order
+        let mutable best = factorAt 8.0 error order
 
         if steady >= order then
             if order > 1 then
-                let down = factorAt 6.0 (errorAt (order - 1)) (order - 1)
+                let down = factorAt 8.0 (errorAt (order - 1)) (order - 1)
 
                 if down > best then
                     best <- down
                     nextOrder <- order - 1
 
             if order < maxOrder && history.Known > order then
-                let up = factorAt 8.0 (errorAt (order + 1)) (order + 1)
+                let up = factorAt 10.6 (errorAt (order + 1)) (order + 1)
 
                 if up > best then
                     best <- up

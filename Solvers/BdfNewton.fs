@@ -21,7 +21,7 @@ type internal BdfNewton<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> an
     /// Relative change of gamma = h / lead that asks for new factors; below it corrections are scaled.
     let drift = 0.2
     /// Error of the iteration allowed, in units of the tolerance of a step.
-    let accuracy = 0.03
+    let accuracy = 0.02
     let mostIterations = 3
     let mutable slope = space.Allocate like
     let mutable residual = space.Allocate like
