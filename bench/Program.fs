@@ -7,6 +7,7 @@ open TorchSharp
 
 let private workloads: (string * (Settings -> unit))[] = [|
     "lorenz", Lorenz.run
+    "banded", Banded.run
     "neural_ode_forward", NeuralOde.forward
     "neural_ode_train",
     fun settings ->

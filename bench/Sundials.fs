@@ -33,35 +33,45 @@ let private run (program: string) (arguments: string[]) =
     with :? ComponentModel.Win32Exception ->
         null
 
-/// Path of the built driver, or null when it cannot be built here.
+/// Path of a driver built from bench/sundials/<name>.c, or null when it cannot be built here.
+let private build (name: string) (libraries: string) =
+    if isNull root then
+        null
+    else
+        let source = Path.Combine(root, "bench", "sundials", name + ".c")
+        let folder = Path.Combine(root, "artifacts", "sundials")
+        let binary = Path.Combine(folder, name)
+
+        if File.Exists binary && File.GetLastWriteTimeUtc binary > File.GetLastWriteTimeUtc source then
+            binary
+        else
+            Directory.CreateDirectory folder |> ignore
+
+            let arguments = Array.append [| "-O3"; "-march=native"; source; "-o"; binary |] (libraries.Split ' ')
+            if isNull (run "gcc" arguments) then null else binary
+
+/// Path of the driver of small problems, or null.
 let driver =
     lazy
-        (if isNull root then
-             null
-         else
-             let source = Path.Combine(root, "bench", "sundials", "sundials_bench.c")
-             let folder = Path.Combine(root, "artifacts", "sundials")
-             let binary = Path.Combine(folder, "sundials_bench")
+        (build
+            "sundials_bench"
+            "-lsundials_cvode -lsundials_arkode -lsundials_nvecserial -lsundials_sunmatrixdense -lsundials_sunlinsoldense -lsundials_sunnonlinsolfixedpoint -lm")
 
-             if File.Exists binary && File.GetLastWriteTimeUtc binary > File.GetLastWriteTimeUtc source then
-                 binary
-             else
-                 Directory.CreateDirectory folder |> ignore
+/// Path of the driver of banded problems, or null.
+let bandedDriver =
+    lazy
+        (build
+            "banded_bench"
+            "-lsundials_cvode -lsundials_nvecserial -lsundials_sunmatrixband -lsundials_sunlinsolband -lm")
 
-                 let libraries =
-                     "-lsundials_cvode -lsundials_arkode -lsundials_nvecserial -lsundials_sunmatrixdense -lsundials_sunlinsoldense -lsundials_sunnonlinsolfixedpoint -lm"
-
-                 let arguments = Array.append [| "-O3"; "-march=native"; source; "-o"; binary |] (libraries.Split ' ')
-                 if isNull (run "gcc" arguments) then null else binary)
-
-/// Runs the driver; ValueNone when it is not there or fails.
-let solve (problem: string) (method: string) (rtol: float) (atol: float) (runs: int) : Outcome voption =
-    if isNull driver.Value then
+/// Runs a driver; ValueNone when it is not there or fails.
+let private ask (driver: string) (problem: string) (variant: string) (rtol: float) (atol: float) (runs: int) =
+    if isNull driver then
         ValueNone
     else
         let text (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 
-        match run driver.Value [| problem; method; text rtol; text atol; string runs; "0.05" |] with
+        match run driver [| problem; variant; text rtol; text atol; string runs; "0.05" |] with
         | null -> ValueNone
         | output ->
             use document = JsonDocument.Parse output
@@ -77,3 +87,10 @@ let solve (problem: string) (method: string) (rtol: float) (atol: float) (runs: 
                         x.GetDouble()
                 |]
             }
+
+/// A small problem with a method of the first driver.
+let solve problem method rtol atol runs : Outcome voption = ask driver.Value problem method rtol atol runs
+
+/// A banded problem with CVODE BDF; jacobian is "dq" (its own difference quotients) or "analytic".
+let solveBanded problem jacobian rtol atol runs : Outcome voption =
+    ask bandedDriver.Value problem jacobian rtol atol runs
