@@ -82,13 +82,12 @@ public static partial class Ode
     {
         ArgumentNullException.ThrowIfNull(f);
         options ??= new SolveOptions();
-        Core.Tableau method = options.Method.Inner is Core.Method.RungeKutta inner
-            ? inner.Item
-            : throw new ArgumentException($"{options.Method} works on tensors only; on numbers take a Runge–Kutta method such as Tsit5.");
         using CancellationTokenSource? linked = Link(options, cancellation);
         ProgressReporter? progress = ProgressReporter.For(options.Progress);
         Core.SolveOptions<double[]> told = Interop.Options(options, progress, Token(options, linked, cancellation));
-        Core.Solution<double[]> raw = Core.ArrayOde.solve(method, told, Interop.Field(f), t0, t1, y0);
+        Core.Solution<double[]> raw = options.Method.Inner is Core.Method.RungeKutta inner
+            ? Core.ArrayOde.solve(inner.Item, told, Interop.Field(f), t0, t1, y0)
+            : Core.ArrayOde.solveSystem(options.Method.Inner, told, Core.OdeSystem.OfField(Interop.Field(f), y0.Length), t0, t1, y0);
         progress?.Finish();
         return new Solution(raw, options.Events);
     }

@@ -60,6 +60,11 @@ public sealed class OdeMethod
     /// </summary>
     public static OdeMethod ReversibleHeun { get; } = new(nameof(ReversibleHeun), () => Core.Method.ReversibleHeun);
 
+    /// <summary>
+    /// Backward differentiation formulas of order 1 to 5 with variable order and steps, for stiff problems: on numbers only.
+    /// </summary>
+    public static OdeMethod Bdf { get; } = new(nameof(Bdf), () => Core.Method.NewBdf(5));
+
     /// <summary>The Runge–Kutta methods, by order.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
         [Euler, Midpoint, Heun, Ralston, Bosh3, Rk4, ThreeEighths, Dopri5, Tsit5, Vern7, Dop853, Vern9];
@@ -95,7 +100,7 @@ public sealed class OdeMethod
     public static OdeMethod FromName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun);
+        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun).Append(Bdf);
         return known.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new ArgumentException(
                 $"No method is named '{name}'. Known: {string.Join(", ", known.Select(method => method.Name))}.",
@@ -122,6 +127,17 @@ public sealed class OdeMethod
             ? new($"Reversible({method.Name})", () => Core.Method.NewCoupled(inner.Item, coupling))
             : throw new ArgumentException($"{method.Name} is not a Runge–Kutta method; make Tsit5 or another one reversible.", nameof(method));
     }
+
+    /// <summary>
+    /// <see cref="Bdf"/> with a lower largest order. Orders 1 and 2 are stable for everything that decays; 3, 4 and 5 only within 86, 73
+    /// and 52 degrees of the negative real axis, so for oscillations that are hardly damped take 2.
+    /// </summary>
+    /// <param name="maxOrder">The largest order, 1 to 5.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxOrder"/> is not in 1 to 5.</exception>
+    public static OdeMethod BdfUpTo(int maxOrder) =>
+        maxOrder is >= 1 and <= 5
+            ? new($"Bdf({maxOrder})", () => Core.Method.NewBdf(maxOrder))
+            : throw new ArgumentOutOfRangeException(nameof(maxOrder), maxOrder, "The largest order of Bdf is 1 to 5.");
 
     /// <summary>The name.</summary>
     public override string ToString() => Name;
