@@ -89,7 +89,11 @@ let private brusselatorStart =
         let x = float (k / 2 + 1) / float (unknowns / 2 + 1)
         if k % 2 = 0 then 1.0 + sin (2.0 * Math.PI * x) else 3.0)
 
-let private methods = [| "bdf", Bdf 5; "rodas5p", Rosenbrock RosenbrockMethods.Rodas5P |]
+let private methods = [|
+    "bdf", Bdf 5
+    "rodas5p", Rosenbrock RosenbrockMethods.Rodas5P
+    "kvaerno5", Esdirk EsdirkMethods.Kvaerno5
+|]
 
 let private options rtol atol : SolveOptions<float[]> = SolveOptions.create rtol atol
 
