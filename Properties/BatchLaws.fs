@@ -22,12 +22,17 @@ type BatchProblem = {
 [<RequireQualifiedAccess>]
 module BatchLaws =
 
-    let private solve (method: Tableau) tolerance way (problem: BatchProblem) (samples: int[]) (y0: Tensor) =
+    let private nameOf (method: Method) =
+        match method with
+        | RungeKutta tableau -> tableau.Name
+        | other -> string other
+
+    let private solve (method: Method) tolerance way (problem: BatchProblem) (samples: int[]) (y0: Tensor) =
         let pick (values: float[]) = samples |> Array.map (fun i -> values[i])
 
         let options = {
             BatchOptions.create tolerance tolerance (pick problem.Starts) (pick problem.Ends) with
-                Tableau = method
+                Method = method
                 Differentiation = way
         }
 
@@ -68,21 +73,21 @@ module BatchLaws =
     }
 
     /// Each sample is solved in the batch as it is alone: the same counts of steps, and states to a relative gap.
-    let alone (method: Tableau) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
+    let alone (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
         Array.init problem.Starts.Length Array.singleton
         |> compare method tolerance problem
-        |> result $"{method.Name}: a sample in a batch is solved as it is alone, on {problem.Name}" allowed
+        |> result $"{nameOf method}: a sample in a batch is solved as it is alone, on {problem.Name}" allowed
 
     /// Reversing the batch, and adding samples to it, changes no sample: the same counts of steps, and states to a relative gap.
-    let composition (method: Tableau) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
+    let composition (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
         let everyone = [| 0 .. problem.Starts.Length - 1 |]
 
         [| Array.rev everyone; Array.concat [ everyone; Array.rev everyone; [| 0 |] ] |]
         |> compare method tolerance problem
-        |> result $"{method.Name}: a sample does not depend on the rest of the batch, on {problem.Name}" allowed
+        |> result $"{nameOf method}: a sample does not depend on the rest of the batch, on {problem.Name}" allowed
 
     /// The gradient of a sample's final state for its initial state is the one it has alone, and no other sample has a share in it.
-    let gradients (method: Tableau) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
+    let gradients (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
         use _ = torch.NewDisposeScope()
         let everyone = [| 0 .. problem.Starts.Length - 1 |]
         let way = Differentiation.DiscreteDefault
@@ -108,13 +113,13 @@ module BatchLaws =
                     leak <- max leak (together.select(0L, int64 j).abs().max().ToDouble())
 
         {
-            Law = $"{method.Name}: a sample's gradient is its own, on {problem.Name}"
+            Law = $"{nameOf method}: a sample's gradient is its own, on {problem.Name}"
             Holds = gap <= allowed && leak = 0.0
             Detail = $"relative gap %.1e{gap}, allowed %.1e{allowed}; share of other samples %.1e{leak}, allowed 0"
         }
 
     /// Every law of batches, at a tolerance, with gaps of rounding's size.
-    let all (method: Tableau) (tolerance: float) (problem: BatchProblem) : LawResult[] = [|
+    let all (method: Method) (tolerance: float) (problem: BatchProblem) : LawResult[] = [|
         alone method tolerance 1e-9 problem
         composition method tolerance 1e-9 problem
         gradients method tolerance 1e-8 problem

@@ -152,7 +152,7 @@ type Laws private () =
             Initial = initial
         }
 
-        readOnly (BatchLaws.all (orTsit5 method) 1e-7 problem)
+        readOnly (BatchLaws.all (RungeKutta(orTsit5 method)) 1e-7 problem)
 
     /// All exact ways to differentiate agree, to 1e-7, and agree with difference quotients, to 1e-5: gradients of a loss of the
     /// states at saveTimes, for the initial state and the parameters (leaves that require a gradient). All of float64.

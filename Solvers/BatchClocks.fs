@@ -7,20 +7,8 @@ open TorchSharp
 /// One step of all samples with a length for each, its errors and its dense output. Without memory of the clocks.
 [<Sealed>]
 type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tensor) =
-    let tableau = options.Tableau
     let batch = int like.shape[0]
-
-    let kernel =
-        RungeKuttaKernel<Tensor, Tensor, TensorClock, TensorClockField>(
-            tableau,
-            TensorClock(),
-            TensorClockField field,
-            like
-        )
-
-    let k = kernel.K
-    let space = TensorClock() :> IStateSpace<Tensor, Tensor>
-    let mutable extras = false
+    let kernel = TensorKernels.create options.Method field like
     let time (values: float[]) (y: Tensor) = if field.Autonomous then null else BatchTensors.column values y
 
     /// Root mean squares of each sample, in float64 so that they do not depend on the layout.
@@ -33,45 +21,29 @@ type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tens
     static member Longest(options: BatchOptions, i: int) =
         Math.Min(options.MaxStep, abs (options.T1[i] - options.T0[i]))
 
-    /// Slopes of the attempted step; index 0 is the slope at the start.
-    member _.K = k
-    /// Evaluations of the field.
-    member _.Evaluations = kernel.Evaluations
+    /// The method's arithmetic.
+    member _.Kernel = kernel
 
-    /// The field at (t, y), in K[0].
-    member _.FirstSlope(t: float[], y: Tensor) = kernel.FirstSlope(time t y, y)
+    /// The field at (t, y).
+    member _.Slope(t: float[], y: Tensor) : Tensor = kernel.Slope(time t y, y)
 
-    /// The state after a step from (t, y), K[0] being known.
-    member _.Step(t: float[], hT: Tensor, y: Tensor) : Tensor =
-        extras <- false
-        kernel.Step(time t y, hT, y, y)
+    /// The state after a step from (t, y), slope being the field there.
+    member _.Step(t: float[], hT: Tensor, y: Tensor, slope: Tensor) : Tensor = kernel.Step(time t y, hT, y, slope)
 
     /// Evaluates what dense output of the attempted step needs beside its stages, in the present dispose scope.
-    member _.EnsureExtras(t: float[], hT: Tensor, y: Tensor) =
-        if not extras then
-            kernel.ExtraStages(time t y, hT, y)
-            extras <- true
+    member _.EnsureExtras(t: float[], hT: Tensor, y: Tensor) = kernel.EnsureExtras(time t y, hT, y)
 
     /// The scaled errors of the attempted step, NaN where the candidate is not finite; one read.
     member _.Errors(y: Tensor, hT: Tensor, candidate: Tensor) : float[] =
-        let weighted (w: float[]) =
-            let mutable sum: Tensor = null
-
-            for j in 0 .. tableau.Stages - 1 do
-                if w[j] <> 0.0 then
-                    use scalar = w[j].ToScalar()
-                    sum <- if isNull sum then k[j].mul scalar else sum.add_ (k[j], scalar)
-
-            rms ((sum.mul hT).div_(scale (torch.maximum (y.abs (), candidate.abs ()))))
-
+        let weight = lazy (scale (torch.maximum (y.abs (), candidate.abs ())))
+        let scaled (estimate: Tensor) = rms (estimate.div weight.Value)
         let flaw = BatchTensors.blemish candidate
 
-        match tableau.Raw.Error with
-        | _ when options.Control.IsFixed -> Tensors.toArray flaw
-        | NoEstimate -> Tensors.toArray flaw
-        | Embedded w -> Tensors.toArray ((weighted w).add flaw)
-        | Dop853Pair(w5, w3) ->
-            let both = Tensors.toArray (torch.cat [| (weighted w5).add flaw; weighted w3 |])
+        match (if options.Control.IsFixed then [||] else kernel.Errors hT) with
+        | [||] -> Tensors.toArray flaw
+        | [| estimate |] -> Tensors.toArray ((scaled estimate).add flaw)
+        | pair ->
+            let both = Tensors.toArray (torch.cat [| (scaled pair[0]).add flaw; scaled pair[1] |])
 
             Array.init batch (fun i ->
                 let e5, e3 = both[i], both[batch + i]
@@ -94,12 +66,8 @@ type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tens
 
         let trial = BatchTensors.column (Array.mapi (fun i step -> direction i * step) h0) y
 
-        let next =
-            kernel.Slope(
-                time (Array.init batch (fun i -> t[i] + direction i * h0[i])) y,
-                space.Combine(y, y, trial, [| 1.0 |], [| slope |], 1),
-                y
-            )
+        let times = Array.init batch (fun i -> t[i] + direction i * h0[i])
+        let next = kernel.Slope(time times y, y.add (trial.mul slope))
 
         let d2 = Tensors.toArray (rms (next.sub(slope).div_ weight))
 
@@ -112,23 +80,21 @@ type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tens
                 let h1 =
                     if not (Double.IsFinite(d2[i] / h0[i])) then h0[i] * 0.1
                     elif worst <= 1e-15 then Math.Max(1e-6, h0[i] * 1e-3)
-                    else Math.Pow(0.01 / worst, 1.0 / float (max 1 tableau.ErrorOrder))
+                    else Math.Pow(0.01 / worst, 1.0 / float (max 1 kernel.ErrorOrder))
 
                 Math.Min(Math.Min(100.0 * h0[i], h1), BatchStepper.Longest(options, i)))
 
+    interface IDisposable with
+        member _.Dispose() = kernel.Dispose()
+
 /// Time, step length, step control and status of every sample; public arrays, in the manner of a struct of arrays.
 [<Sealed>]
-type internal BatchClocks(options: BatchOptions, batch: int) =
+type internal BatchClocks(options: BatchOptions, defaults: Feedback, batch: int) =
     let adaptive, feedback, fixedStep =
         match options.Control with
         | Fixed step -> false, Controller.integral 1, step
         | Adaptive(ValueSome feedback) -> true, feedback, nan
-        | Adaptive ValueNone ->
-            // the defaults of RungeKuttaStepper
-            match options.Tableau.Raw.Error with
-            | Dop853Pair _ -> true, Controller.dop853, nan
-            | _ when options.Tableau.Name = "Dopri5" -> true, Controller.piDopri5, nan
-            | _ -> true, Controller.pi (max 1 options.Tableau.ErrorOrder), nan
+        | Adaptive ValueNone -> true, defaults, nan
 
     let control = Array.init batch (fun _ -> ControllerState feedback)
     let direction = Array.init batch (fun i -> if options.T1[i] >= options.T0[i] then 1.0 else -1.0)

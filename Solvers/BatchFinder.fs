@@ -49,7 +49,7 @@ type internal BatchFinder(options: BatchOptions, stepper: BatchStepper, clocks: 
 
     let along (hT: Tensor) (y: Tensor) (thetas: float[]) : struct (float[] * Tensor) =
         let times = Array.init batch (fun i -> t[i] + thetas[i] * h[i])
-        struct (times, BatchTensors.interpolate options.Tableau stepper.K hT y thetas)
+        struct (times, stepper.Kernel.Interpolate(hT, y, thetas))
 
     let valuesAlong (hT: Tensor) (y: Tensor) e (thetas: float[]) : float[] =
         use _ = torch.NewDisposeScope()
@@ -147,7 +147,7 @@ type internal BatchFinder(options: BatchOptions, stepper: BatchStepper, clocks: 
 
     /// Retakes the step so that it ends at the events found, correcting their places by step values. Others repeat
     /// their step. Returns the lengths, the states and the event functions there.
-    member _.StepTo(y: Tensor, hT: Tensor, theta: float[], which: int[]) : struct (Tensor * Tensor * float[][]) =
+    member _.StepTo(y: Tensor, hT: Tensor, slope: Tensor, theta: float[], which: int[]) : struct (Tensor * Tensor * float[][]) =
         let full = Array.copy h
         let fired i = which[i] >= 0
         let inside i = fired i && theta[i] < 1.0
@@ -176,7 +176,7 @@ type internal BatchFinder(options: BatchOptions, stepper: BatchStepper, clocks: 
 
         while round < 8 do
             hT <- BatchTensors.column h y
-            candidate <- stepper.Step(t, hT, y)
+            candidate <- stepper.Step(t, hT, y, slope)
             values <- conditions tEnd candidate
             let mutable changed = false
 

@@ -9,13 +9,11 @@ open TorchSharp
 /// collects join the dispose scope that was innermost at construction.
 [<Sealed>]
 type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, keepInputs: bool) =
-    let tableau = options.Tableau
     let events = options.Events
     let batch = int y0.shape[0]
 
-    let stepper = BatchStepper(options, field, y0)
-    let k = stepper.K
-    let clocks = BatchClocks(options, batch)
+    let stepper = new BatchStepper(options, field, y0)
+    let clocks = BatchClocks(options, stepper.Kernel.DefaultFeedback, batch)
     let finder = BatchFinder(options, stepper, clocks, batch)
 
     let saveTimes =
@@ -59,8 +57,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
 
     let ensureSlope () =
         if isNull slope then
-            stepper.FirstSlope(t, y)
-            replace &slope k[0]
+            replace &slope (stepper.Slope(t, y))
 
     /// Saves what falls into the steps about to be accepted.
     let save (hT: Tensor) (candidate: Tensor) (advance: bool[]) : SaveGroup[] =
@@ -96,7 +93,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     theta[i] <- (saveTimes[i].[nextSave[i]] - t[i]) / h[i]
 
                 stepper.EnsureExtras(t, hT, y)
-                add inner theta (BatchTensors.interpolate tableau k hT y theta)
+                add inner theta (stepper.Kernel.Interpolate(hT, y, theta))
 
             waiting <- due ()
 
@@ -167,8 +164,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                         )
 
             if Array.contains true running && not (isNull slope) then
-                stepper.FirstSlope(t, y)
-                replace &slope (torch.where (BatchTensors.mask jumped y, k[0], slope))
+                replace &slope (torch.where (BatchTensors.mask jumped y, stepper.Slope(t, y), slope))
 
         watchCrowding which full
         groups.ToArray()
@@ -219,11 +215,11 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
         let mask = BatchTensors.mask advance y
         replace &y (torch.where (mask, candidate, y))
 
-        if tableau.Fsal then
-            replace &slope (torch.where (mask, k[tableau.Stages - 1], slope))
-        else
+        match stepper.Kernel.EndSlope with
+        | null ->
             slope.Dispose()
             slope <- null
+        | last -> replace &slope (torch.where (mask, last, slope))
 
         for i in 0 .. batch - 1 do
             if advance[i] then
@@ -260,9 +256,8 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
         if Array.contains true running then
             ensureSlope ()
             attempts <- attempts + 1
-            k[0] <- slope
             let hT = BatchTensors.column h y
-            let candidate = stepper.Step(t, hT, y)
+            let candidate = stepper.Step(t, hT, y, slope)
             let errors = stepper.Errors(y, hT, candidate)
             let advance = Array.init batch (fun i -> running[i] && errors[i] <= 1.0)
             let full = Array.copy h
@@ -285,7 +280,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
 
             if Array.contains true advance then
                 if Array.exists (fun e -> e >= 0) which then
-                    let struct (hT, candidate, values) = finder.StepTo(y, hT, theta, which)
+                    let struct (hT, candidate, values) = finder.StepTo(y, hT, slope, theta, which)
                     accept hT candidate advance which full values
                 else
                     accept hT candidate advance which full values
@@ -304,7 +299,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     |> Array.average
                 Accepted = Array.sum clocks.Accepted
                 Rejected = Array.sum clocks.Rejected
-                Evaluations = stepper.Evaluations
+                Evaluations = stepper.Kernel.Evaluations
             }
 
     let start () =
@@ -378,7 +373,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
     member _.Times = t
     member _.Accepted = clocks.Accepted
     member _.Rejected = clocks.Rejected
-    member _.Evaluations = stepper.Evaluations
+    member _.Evaluations = stepper.Kernel.Evaluations
     member _.Error = error
     /// Current state.
     member _.State = y
@@ -398,6 +393,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
 
     interface IDisposable with
         member _.Dispose() =
+            (stepper :> IDisposable).Dispose()
             y.Dispose()
 
             if not (isNull slope) then

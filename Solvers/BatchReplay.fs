@@ -40,65 +40,6 @@ module internal BatchPieces =
         | EventBefores -> 2
         | EventAfters -> 3
 
-/// Tensors with one number for each sample.
-[<RequireQualifiedAccess>]
-module internal BatchTensors =
-    /// (batch, 1, ..., 1) with as many dimensions as y.
-    let shape (y: Tensor) = Array.init (int (y.dim ())) (fun d -> if d = 0 then y.shape[0] else 1L)
-
-    /// One number for each sample, in y's dtype.
-    let column (values: float[]) (y: Tensor) : Tensor = Tensors.ofArray values (shape y) y.dtype y.device
-
-    /// One truth value for each sample.
-    let mask (bits: bool[]) (y: Tensor) : Tensor =
-        use plain = torch.tensor bits
-        use copy = plain.clone ()
-        use there = copy.``to`` y.device
-        there.reshape (shape y)
-
-    /// Some samples.
-    let rows (samples: int[]) (y: Tensor) : Tensor =
-        if samples.Length = int y.shape[0] then
-            y // the samples are distinct and in order
-        else
-            use plain = torch.tensor (samples |> Array.map int64)
-            use copy = plain.clone ()
-            y.index_select (0L, copy.``to`` y.device)
-
-    /// Truth values that are set for some samples.
-    let bits (batch: int) (samples: int[]) =
-        let bits = Array.zeroCreate<bool> batch
-
-        for i in samples do
-            bits[i] <- true
-
-        bits
-
-    /// (batch, rest).
-    let perSample (x: Tensor) : Tensor = x.reshape [| x.shape[0]; -1L |]
-
-    /// Zero for each sample whose values are all finite, else NaN; float64.
-    let blemish (x: Tensor) : Tensor = (perSample (x.mul (0.0.ToScalar()))).sum(1L).``to`` torch.float64
-
-    /// The weights of dense output at theta.
-    let weights (tableau: Tableau) (theta: float) =
-        tableau.Raw.Dense.Weights
-        |> Array.map (fun row -> Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
-
-    /// Dense output of a step at one theta for each sample.
-    let interpolate (tableau: Tableau) (k: Tensor[]) (h: Tensor) (y: Tensor) (theta: float[]) : Tensor =
-        let all = theta |> Array.map (weights tableau)
-        let mutable sum: Tensor = null
-
-        for j in 0 .. all[0].Length - 1 do
-            let w = all |> Array.map (fun row -> row[j])
-
-            if Array.exists (fun x -> x <> 0.0) w then
-                let term = k[j].mul(column w y)
-                sum <- if isNull sum then term else sum.add term
-
-        if isNull sum then y.alias () else y.add (h.mul sum)
-
 /// One round again.
 [<RequireQualifiedAccess>]
 module internal BatchReplay =
@@ -135,7 +76,7 @@ module internal BatchReplay =
     /// The state after the round from the state before it. input is that state again, without gradient, where a sample advances,
     /// and elsewhere a state where the field is known to be finite. emit sees each piece and its offset.
     let round
-        (tableau: Tableau)
+        (method: Method)
         (field: TensorField)
         (events: TensorEvent[])
         (round: BatchRound)
@@ -146,30 +87,18 @@ module internal BatchReplay =
         let active = BatchTensors.mask round.Active y
         let start = torch.where (active, y, input)
 
-        let kernel =
-            RungeKuttaKernel<Tensor, Tensor, TensorClock, TensorClockField>(
-                tableau,
-                TensorClock(),
-                TensorClockField field,
-                start
-            )
-
+        use kernel = TensorKernels.create method field start
         let t = if field.Autonomous then null else BatchTensors.column round.T y
         let h = BatchTensors.column round.H y
-        kernel.FirstSlope(t, start)
-        let stepped = kernel.Step(t, h, start, start)
-        let mutable extras = false
+        let stepped = kernel.Step(t, h, start, kernel.Slope(t, start))
 
         for group in round.Saves do
             let value =
                 if isNull group.Theta then
                     stepped
                 else
-                    if not extras then
-                        kernel.ExtraStages(t, h, start)
-                        extras <- true
-
-                    BatchTensors.interpolate tableau kernel.K h start group.Theta
+                    kernel.EnsureExtras(t, h, start)
+                    kernel.Interpolate(h, start, group.Theta)
 
             emit SavedRows group.Offset (BatchTensors.rows group.Samples value)
 

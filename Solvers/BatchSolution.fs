@@ -25,7 +25,7 @@ type BatchReport = {
 /// Everything a solve with a clock per sample can be told.
 type BatchOptions = {
     /// The method.
-    Tableau: Tableau
+    Method: Method
     /// Fixed steps of one length for all samples, or adaptive steps of each sample's own.
     Control: StepControl
     /// Relative tolerance.
@@ -65,7 +65,7 @@ type BatchOptions = {
 module BatchOptions =
     /// Tsit5, adaptive, discrete gradients, end states only, no events, over [t0[i], t1[i]] for each sample i.
     let create (rtol: float) (atol: float) (t0: float[]) (t1: float[]) : BatchOptions = {
-        Tableau = Methods.Tsit5
+        Method = RungeKutta Methods.Tsit5
         Control = Adaptive ValueNone
         Rtol = rtol
         Atol = atol
@@ -111,10 +111,10 @@ module BatchOptions =
             0.0
             1.0
 
-        match options.Control with
-        | Adaptive _ when not options.Tableau.IsAdaptive ->
+        match options.Control, options.Method with
+        | Adaptive _, RungeKutta tableau when not tableau.IsAdaptive ->
             bad
-                $"{options.Tableau.Name} has no error estimate, so its steps cannot be adaptive; choose Fixed, or a method with an embedded pair such as Tsit5 or Dopri5."
+                $"{tableau.Name} has no error estimate, so its steps cannot be adaptive; choose Fixed, or a method with an embedded pair such as Tsit5 or Dopri5."
         | _ -> ()
 
         for i in 0 .. batch - 1 do

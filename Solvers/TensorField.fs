@@ -8,13 +8,26 @@ open TorchSharp
 /// y' = f(t, y) on tensors. t arrives with y's dtype and device: a scalar (0-d) when the whole state shares one time, and of shape
 /// (batch, 1, ..., 1) when every sample has its own (BatchOde); in both cases it broadcasts against y.
 [<Sealed; AllowNullLiteral>]
-type TensorField(eval: Func<Tensor, Tensor, Tensor>, parameters: seq<Tensor>, autonomous: bool) =
+type TensorField
+    private
+    (
+        eval: Func<Tensor, Tensor, Tensor>,
+        parameters: Tensor[],
+        autonomous: bool,
+        jacobian: Func<Tensor, Tensor, Tensor>,
+        joint: bool,
+        mass: Tensor
+    ) =
     do
         if isNull eval then
             raise (ArgumentNullException(nameof eval))
 
-    let parameters = Seq.toArray parameters
     let mutable trackingChecked = false
+    let mutable independent: bool voption = ValueNone
+
+    /// A field that reads these tensors with gradients of their own; an autonomous one does not look at t.
+    new(eval: Func<Tensor, Tensor, Tensor>, parameters: seq<Tensor>, autonomous: bool) =
+        TensorField(eval, Seq.toArray parameters, autonomous, null, false, null)
 
     /// A field that reads no tensor with a gradient of its own, and may use t.
     new(eval: Func<Tensor, Tensor, Tensor>) = TensorField(eval, Seq.empty, false)
@@ -25,10 +38,44 @@ type TensorField(eval: Func<Tensor, Tensor, Tensor>, parameters: seq<Tensor>, au
     member _.Parameters = parameters
     /// f does not look at t, so no time tensor is made for it.
     member _.Autonomous = autonomous
+    /// df/dy from (t, y), or null: implicit methods then differentiate f.
+    member _.Jacobian = jacobian
+    /// Every component of the state may depend on every other, also across dimension 0.
+    member _.IsJoint = joint
+
+    /// The matrix M of M y' = f(t, y), or null for the identity.
+    member _.Mass = mass
+
+    /// The same field with its Jacobian given: from (t, y) to shape (batch, n, n) for a state of shape (batch, ...) with n values a
+    /// sample, or (n, n) for the flattened state of a joint field. Only implicit methods call it. To differentiate a solve by a
+    /// Rosenbrock method it must itself be differentiable in y and the parameters.
+    member _.WithJacobian(jacobian: Func<Tensor, Tensor, Tensor>) =
+        ArgumentNullException.ThrowIfNull jacobian
+        TensorField(eval, parameters, autonomous, jacobian, joint, mass)
+
+    /// The same field, declared to couple all components: implicit methods then take dimension 0 of a state of shape (batch, ...) for
+    /// one more dimension of one system, and factor one matrix of the flattened state.
+    member _.AsJoint() = TensorField(eval, parameters, autonomous, jacobian, true, mass)
+
+    /// M y' = f(t, y) with a constant M of shape (n, n), or (batch, n, n) where samples differ; it may be singular (an index-1
+    /// differential-algebraic system) if the initial state satisfies the algebraic equations. Rosenbrock methods only. Gradients flow
+    /// to M with Recorded, and with Discrete where it is among the parameters.
+    member _.WithMass(mass: Tensor) =
+        ArgumentNullException.ThrowIfNull mass
+
+        if mass.dim () < 2L || mass.shape[mass.shape.Length - 1] <> mass.shape[mass.shape.Length - 2] then
+            raise (ArgumentException $"A mass matrix has shape [n, n] or [batch, n, n]; this one has {Tensors.shapeText mass}.")
+
+        TensorField(eval, parameters, autonomous, jacobian, joint, mass)
 
     member internal _.TrackingChecked
         with get () = trackingChecked
         and set value = trackingChecked <- value
+
+    /// Whether samples were found not to depend on each other; ValueNone before anyone looked.
+    member internal _.Independent
+        with get () = independent
+        and set value = independent <- value
 
 /// Construction of fields.
 [<RequireQualifiedAccess>]

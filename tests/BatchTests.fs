@@ -47,7 +47,7 @@ let private steps =
             use _ = torch.NewDisposeScope()
 
             for tableau in methods do
-                let options = { options 1e-7 starts ends with Tableau = tableau }
+                let options = { options 1e-7 starts ends with Method = RungeKutta tableau }
                 let together = (BatchOde.solve options pendulum (matrix pendulumStarts)).EnsureSuccess()
 
                 for i in 0 .. starts.Length - 1 do
@@ -91,7 +91,7 @@ let private steps =
         test "fixed steps" {
             use _ = torch.NewDisposeScope()
 
-            let options = { options 1e-7 starts ends with Tableau = Methods.Rk4; Control = Fixed 0.03 }
+            let options = { options 1e-7 starts ends with Method = RungeKutta Methods.Rk4; Control = Fixed 0.03 }
 
             let together = (BatchOde.solve options pendulum (matrix pendulumStarts)).EnsureSuccess()
 
@@ -195,7 +195,7 @@ let private steps =
 
             refuses "batch of 5" { good with T0 = [| 0.0 |] }
             refuses "sample 2" { good with T1 = [| 1.0; 2.0; nan; 1.0; 1.0 |] }
-            refuses "no error estimate" { good with Tableau = Methods.Rk4 }
+            refuses "no error estimate" { good with Method = RungeKutta Methods.Rk4 }
             refuses "Recorded or Discrete" { good with Differentiation = Differentiation.BacksolveDefault }
 
             refuses "MaxCheckpoints" {
@@ -226,7 +226,7 @@ let private saving =
             let values = [| [| 1.0; 2.0 |]; [| 3.0; -1.0 |]; [| 1.0; 1.0 |]; [| 2.0; 5.0 |]; [| 1.0; 0.5 |] |]
 
             for tableau in methods do
-                let options = { options 1e-9 starts ends with Tableau = tableau; SaveTimes = ValueSome times }
+                let options = { options 1e-9 starts ends with Method = RungeKutta tableau; SaveTimes = ValueSome times }
                 let solution = (BatchOde.solve options decay (matrix values)).EnsureSuccess()
                 Expect.equal solution.States.shape [| 30L; 5L; 2L |] "shape"
 
@@ -330,7 +330,7 @@ let private events =
                 let options = {
                     options 1e-9 (Array.zeroCreate 4) t1 with
                         Events = [| bounce false |]
-                        Tableau = tableau
+                        Method = RungeKutta tableau
                 }
 
                 let solution = (BatchOde.solve options fall y0).EnsureSuccess()
@@ -486,7 +486,7 @@ let private gradients =
                 checkGradient
                     tableau.Name
                     loss
-                    (fun options -> { save options with Tableau = tableau })
+                    (fun options -> { save options with Method = RungeKutta tableau })
                     forced
                     [| [| 1.0; 0.5 |]; [| -0.5; 1.2 |]; [| 0.3; 0.1 |] |]
                     [| 0.7; 3.0; 1.1 |]
