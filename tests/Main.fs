@@ -24,6 +24,7 @@ let main arguments =
         RegressionTests.tests
         ReversibleTests.tests
         BatchTests.tests
+        TensorStiffTests.tests
         ModelsTests.tests
         EstimationTests.tests
         SensitivityTests.tests
