@@ -22,11 +22,6 @@ type BatchProblem = {
 [<RequireQualifiedAccess>]
 module BatchLaws =
 
-    let private nameOf (method: Method) =
-        match method with
-        | RungeKutta tableau -> tableau.Name
-        | other -> string other
-
     let private solve (method: Method) tolerance way (problem: BatchProblem) (samples: int[]) (y0: Tensor) =
         let pick (values: float[]) = samples |> Array.map (fun i -> values[i])
 
@@ -76,7 +71,7 @@ module BatchLaws =
     let alone (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
         Array.init problem.Starts.Length Array.singleton
         |> compare method tolerance problem
-        |> result $"{nameOf method}: a sample in a batch is solved as it is alone, on {problem.Name}" allowed
+        |> result $"{method.Name}: a sample in a batch is solved as it is alone, on {problem.Name}" allowed
 
     /// Reversing the batch, and adding samples to it, changes no sample: the same counts of steps, and states to a relative gap.
     let composition (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
@@ -84,7 +79,7 @@ module BatchLaws =
 
         [| Array.rev everyone; Array.concat [ everyone; Array.rev everyone; [| 0 |] ] |]
         |> compare method tolerance problem
-        |> result $"{nameOf method}: a sample does not depend on the rest of the batch, on {problem.Name}" allowed
+        |> result $"{method.Name}: a sample does not depend on the rest of the batch, on {problem.Name}" allowed
 
     /// The gradient of a sample's final state for its initial state is the one it has alone, and no other sample has a share in it.
     let gradients (method: Method) (tolerance: float) (allowed: float) (problem: BatchProblem) : LawResult =
@@ -113,7 +108,7 @@ module BatchLaws =
                     leak <- max leak (together.select(0L, int64 j).abs().max().ToDouble())
 
         {
-            Law = $"{nameOf method}: a sample's gradient is its own, on {problem.Name}"
+            Law = $"{method.Name}: a sample's gradient is its own, on {problem.Name}"
             Holds = gap <= allowed && leak = 0.0
             Detail = $"relative gap %.1e{gap}, allowed %.1e{allowed}; share of other samples %.1e{leak}, allowed 0"
         }

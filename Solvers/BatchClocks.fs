@@ -8,7 +8,7 @@ open TorchSharp
 [<Sealed>]
 type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tensor) =
     let batch = int like.shape[0]
-    let kernel = TensorKernels.create options.Method field like
+    let kernel = BatchOptions.kernel options field like
     let time (values: float[]) (y: Tensor) = if field.Autonomous then null else BatchTensors.column values y
 
     /// Root mean squares of each sample, in float64 so that they do not depend on the layout.
@@ -32,6 +32,10 @@ type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tens
 
     /// Evaluates what dense output of the attempted step needs beside its stages, in the present dispose scope.
     member _.EnsureExtras(t: float[], hT: Tensor, y: Tensor) = kernel.EnsureExtras(time t y, hT, y)
+
+    /// Dense output of the attempted step, after EnsureExtras.
+    member _.Interpolate(hT: Tensor, y: Tensor, thetas: float[]) : Tensor =
+        BatchTensors.interpolate kernel.Dense kernel.Slopes hT y thetas
 
     /// The scaled errors of the attempted step, NaN where the candidate is not finite; one read.
     member _.Errors(y: Tensor, hT: Tensor, candidate: Tensor) : float[] =
@@ -195,25 +199,36 @@ type internal BatchClocks(options: BatchOptions, defaults: Feedback, batch: int)
                         h[i] <- next - t[i]
                         tEnd[i] <- next
 
-    /// Books an attempt that was not accepted.
-    member _.Reject(i: int, e: float) =
+    /// Books an attempt that was not accepted; trouble says why there was no candidate, if that is known.
+    member _.Reject(i: int, e: float, trouble: Status) =
         if not adaptive then
             fail
                 i
-                Status.NonFinite
-                $"the solution is not finite after the step from t = {t[i]} with length {abs h[i]}; take a smaller step, or check the field there."
+                (if trouble = Status.Success then Status.NonFinite else trouble)
+                $"no finite solution after the step from t = {t[i]} with length {abs h[i]}; take a smaller step, or check the field there."
         else
             rejected[i] <- rejected[i] + 1
             length[i] <- abs h[i] * control[i].Reject e
             let least = Math.Max(options.MinStep, 4.0 * (Math.BitIncrement(abs t[i]) - abs t[i]))
 
             if length[i] < least then
-                if Double.IsFinite e then
+                match trouble with
+                | Status.SingularMatrix ->
+                    fail
+                        i
+                        trouble
+                        $"the matrix M - g df/dy of the implicit steps stayed singular at t = {t[i]} however short the step; check the Jacobian and the mass matrix there."
+                | Status.NewtonDiverged ->
+                    fail
+                        i
+                        trouble
+                        $"Newton's iteration failed at t = {t[i]} however short the step; check the field there, or its Jacobian if it is given."
+                | _ when Double.IsFinite e ->
                     fail
                         i
                         Status.StepTooSmall
                         $"the step size fell below {least:g3} at t = {t[i]}; the problem is stiff, singular or discontinuous there: loosen the tolerances or use a stiff method."
-                else
+                | _ ->
                     fail
                         i
                         Status.NonFinite

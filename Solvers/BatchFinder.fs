@@ -49,7 +49,7 @@ type internal BatchFinder(options: BatchOptions, stepper: BatchStepper, clocks: 
 
     let along (hT: Tensor) (y: Tensor) (thetas: float[]) : struct (float[] * Tensor) =
         let times = Array.init batch (fun i -> t[i] + thetas[i] * h[i])
-        struct (times, stepper.Kernel.Interpolate(hT, y, thetas))
+        struct (times, stepper.Interpolate(hT, y, thetas))
 
     let valuesAlong (hT: Tensor) (y: Tensor) e (thetas: float[]) : float[] =
         use _ = torch.NewDisposeScope()

@@ -93,7 +93,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     theta[i] <- (saveTimes[i].[nextSave[i]] - t[i]) / h[i]
 
                 stepper.EnsureExtras(t, hT, y)
-                add inner theta (stepper.Kernel.Interpolate(hT, y, theta))
+                add inner theta (stepper.Interpolate(hT, y, theta))
 
             waiting <- due ()
 
@@ -258,6 +258,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
             attempts <- attempts + 1
             let hT = BatchTensors.column h y
             let candidate = stepper.Step(t, hT, y, slope)
+            let troubles = stepper.Kernel.Troubles
             let errors = stepper.Errors(y, hT, candidate)
             let advance = Array.init batch (fun i -> running[i] && errors[i] <= 1.0)
             let full = Array.copy h
@@ -274,7 +275,7 @@ type internal BatchLoop(options: BatchOptions, field: TensorField, y0: Tensor, k
                     if which[i] < 0 then
                         clocks.Control(i, errors[i])
                 elif running[i] then
-                    clocks.Reject(i, errors[i])
+                    clocks.Reject(i, errors[i], (if isNull troubles then Status.Success else troubles[i]))
                 else
                     advance[i] <- false
 

@@ -73,6 +73,7 @@ module BatchOde =
     /// Every round again, under autograd.
     let private recorded (options: BatchOptions) (field: TensorField) (loop: BatchLoop) (y0: Tensor) =
         let pieces = Array.init 4 (fun _ -> List<Tensor>())
+        let kernelFor = BatchOptions.kernel options field
 
         if loop.StartRows.Length > 0 then
             pieces[0].Add(BatchTensors.rows loop.StartRows y0)
@@ -86,7 +87,7 @@ module BatchOde =
                 pieces[BatchPieces.index piece].Add(value.alias().MoveToOuterDisposeScope())
 
             let next =
-                BatchReplay.round options.Method field options.Events loop.Rounds[r] loop.Inputs[r] state emit
+                BatchReplay.round kernelFor field options.Events loop.Rounds[r] loop.Inputs[r] state emit
 
             state.Dispose()
             state <- next.MoveToOuterDisposeScope()
@@ -101,7 +102,7 @@ module BatchOde =
         let happened = int64 loop.Happened.Count
         let rounds = loop.Rounds.ToArray()
         let startRows = loop.StartRows
-        let method, events = options.Method, options.Events
+        let kernelFor, events = BatchOptions.kernel options field, options.Events
         let parameters = field.Parameters
         // Rows, times, befores, afters, final state: where each begins in the flat result, and the length of one entry.
         let sizes = [| rows * each; happened; happened * each; happened * each; batch * each |]
@@ -142,7 +143,7 @@ module BatchOde =
                         outputs.Add value
                         cotangents.Add(gradient.narrow(0L, first, value.numel ()).reshape value.shape)
 
-                let finish = BatchReplay.round method field events rounds[r] leaf leaf emit
+                let finish = BatchReplay.round kernelFor field events rounds[r] leaf leaf emit
                 let active = BatchTensors.mask rounds[r].Active leaf
                 outputs.Add finish
                 cotangents.Add(torch.where (active, adjoint, torch.zeros_like adjoint))

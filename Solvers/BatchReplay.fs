@@ -76,7 +76,7 @@ module internal BatchReplay =
     /// The state after the round from the state before it. input is that state again, without gradient, where a sample advances,
     /// and elsewhere a state where the field is known to be finite. emit sees each piece and its offset.
     let round
-        (method: Method)
+        (kernelFor: Tensor -> ITensorKernel)
         (field: TensorField)
         (events: TensorEvent[])
         (round: BatchRound)
@@ -87,7 +87,7 @@ module internal BatchReplay =
         let active = BatchTensors.mask round.Active y
         let start = torch.where (active, y, input)
 
-        use kernel = TensorKernels.create method field start
+        use kernel = kernelFor start
         let t = if field.Autonomous then null else BatchTensors.column round.T y
         let h = BatchTensors.column round.H y
         let stepped = kernel.Step(t, h, start, kernel.Slope(t, start))
@@ -98,7 +98,7 @@ module internal BatchReplay =
                     stepped
                 else
                     kernel.EnsureExtras(t, h, start)
-                    kernel.Interpolate(h, start, group.Theta)
+                    BatchTensors.interpolate kernel.Dense kernel.Slopes h start group.Theta
 
             emit SavedRows group.Offset (BatchTensors.rows group.Samples value)
 

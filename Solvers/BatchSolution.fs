@@ -85,6 +85,10 @@ module BatchOptions =
 
     let private bad (text: string) = raise (ArgumentException text)
 
+    /// The arithmetic of a step of these options' method.
+    let internal kernel (options: BatchOptions) (field: TensorField) (like: Tensor) : ITensorKernel =
+        TensorKernels.create options.Method field false (Tolerance.create options.Rtol options.Atol) like
+
     /// Throws ArgumentException, naming the sample, the value and the remedy, where options contradict each other or the batch.
     let check (options: BatchOptions) (batch: int) =
         let sized (name: string) (length: int) =

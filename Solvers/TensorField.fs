@@ -155,7 +155,8 @@ type internal TensorClockField(field: TensorField) =
     interface IField<Tensor, Tensor> with
         member _.Eval(t, y, _) = TensorField.verify y (field.Eval((if field.Autonomous then null else t), y))
 
-/// Tensors whose time and step are tensors: 0-d, or one for each sample. Everything is recorded where gradients are on.
+/// Tensors whose time and step are tensors: 0-d, or one for each sample. Everything is recorded where gradients are on. Null stands for
+/// the zero state, for a unit length, and for slopes that are zero.
 [<Struct>]
 type internal TensorClock =
     interface IStateSpace<Tensor, Tensor> with
@@ -163,13 +164,22 @@ type internal TensorClock =
 
         member _.Combine(_, y, h, w, k, count) =
             let mutable sum: Tensor = null
+            let recording = torch.is_grad_enabled ()
 
             for j in 0 .. count - 1 do
-                if w[j] <> 0.0 then
+                if w[j] <> 0.0 && not (isNull k[j]) then
                     use scalar = w[j].ToScalar()
-                    sum <- if isNull sum then k[j].mul scalar else sum.add (k[j], scalar)
 
-            if isNull sum then y.alias () else y.add (h.mul sum)
+                    sum <-
+                        if isNull sum then k[j].mul scalar
+                        elif recording then sum.add (k[j], scalar)
+                        else sum.add_ (k[j], scalar)
+
+            let scaled = if isNull sum || isNull h then sum else h.mul sum
+
+            if isNull scaled then (if isNull y then null else y.alias ())
+            elif isNull y then scaled
+            else y.add scaled
 
         member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul (c.ToScalar()))
 

@@ -48,19 +48,56 @@ module internal SampleIndependence =
            |> Seq.takeWhile (fun bit -> (1L <<< bit) < batch)
            |> Seq.forall (fun bit -> clean bit 0L && clean bit 1L)
 
-    /// Whether dimension 0 of y holds samples that do not depend on each other; found once for a field.
+    /// Whether the entries along dimension 0 of y do not depend on each other; found once for a field. A field that throws is left to
+    /// the solve, which reports it.
     let holds (field: TensorField) (t: Tensor) (y: Tensor) : bool =
-        if field.IsJoint || y.dim () < 2L then
+        if field.IsJoint then
             false
-        elif y.shape[0] < 2L then
+        elif y.dim () = 0L || y.shape[0] < 2L then
             true
         else
             match field.Independent with
             | ValueSome found -> found
             | ValueNone ->
-                let found = look field t y
-                field.Independent <- ValueSome found
-                found
+                try
+                    let found = look field t y
+                    field.Independent <- ValueSome found
+                    found
+                with _ ->
+                    true
+
+    /// Most unknowns of one system with a full matrix.
+    let private largest = 2048L
+
+    let private tooLarge (count: int64) =
+        raise (
+            ArgumentException
+                $"An implicit method on tensors solves dense systems of at most {largest} unknowns, and this state has {count} that depend on each other. Give independent systems as samples, of shape (batch, ...); take an explicit method; or solve the system on arrays with a band or a sparsity pattern."
+        )
+
+    /// Whether a state under one clock is one system: declared so, a vector, or found to couple its samples. ArgumentException when its
+    /// systems are too large.
+    let isJoint (field: TensorField) (t: Tensor) (y: Tensor) : bool =
+        let joint = y.dim () < 2L || not (holds field t y)
+        let shape = SystemShape.Of(joint, y)
+
+        if shape.Size > largest then
+            tooLarge shape.Size
+
+        joint
+
+    /// ArgumentException unless every sample can step on its own.
+    let demand (field: TensorField) (t: Tensor) (y: Tensor) : unit =
+        if not (holds field t y) then
+            raise (
+                ArgumentException
+                    "The field couples the samples of the batch, so they cannot step on their own with an implicit method; use one clock for the batch (TensorOde), or an explicit method."
+            )
+
+        let shape = SystemShape.Of(false, y)
+
+        if shape.Size > largest then
+            tooLarge shape.Size
 
 /// df/dy and df/dt of a field.
 [<Sealed>]

@@ -28,9 +28,10 @@ def factor(a: Tensor) -> List[Tensor]:
             let singular = Tensors.toArray parts[2] |> Array.map (fun info -> info <> 0.0)
             struct (parts[0], parts[1], singular)
 
-/// The matrices W = M - g J of the systems in a state. Owns them, whatever dispose scope they were made in.
+/// The matrices W = M - g J of the systems in a state. Owns them, whatever dispose scope they were made in. Part of the graph where
+/// gradients are enabled.
 [<Sealed>]
-type internal TensorMatrices(field: TensorField, joint: bool, record: bool) =
+type internal TensorMatrices(field: TensorField, joint: bool) =
     let jacobian = TensorJacobian(field, joint)
     let mutable matrix: Tensor = null
     let mutable lu: Tensor = null
@@ -63,23 +64,21 @@ type internal TensorMatrices(field: TensorField, joint: bool, record: bool) =
     /// df/dy at (t, y).
     member _.Linearise(t: Tensor, y: Tensor) =
         jacobians <- jacobians + 1
-        replace &matrix (jacobian.Form(t, y, record))
+        replace &matrix (jacobian.Form(t, y, torch.is_grad_enabled ()))
 
-    /// df/dt at (t, y), zeros for an autonomous field.
-    member _.TimeSlope(t: Tensor, y: Tensor) : Tensor =
-        match jacobian.TimeSlope(t, y, record) with
-        | null -> torch.zeros_like y
-        | slope -> slope
+    /// df/dt at (t, y), null for an autonomous field.
+    member _.TimeSlope(t: Tensor, y: Tensor) : Tensor = jacobian.TimeSlope(t, y, torch.is_grad_enabled ())
 
     /// Factors M - g J; scaled is g J.
-    member private _.Factor(scaled: Tensor) =
+    member private _.Factor(g: Tensor, scaled: Tensor) =
         factorisations <- factorisations + 1
+        let eye = torch.eye (matrix.shape[1], dtype = matrix.dtype, device = matrix.device)
 
         let mass =
-            if isNull field.Mass then
-                torch.eye (matrix.shape[1], dtype = matrix.dtype, device = matrix.device)
-            else
-                field.Mass
+            if isNull field.Mass then eye
+            elif isNull g then field.Mass
+            // a sample at rest must have a regular matrix, whatever its mass
+            else torch.where (g.eq (0.0.ToScalar()), eye, field.Mass)
 
         let struct (factors, order, found) = BatchedLu.factor (mass.sub scaled)
         replace &lu factors
@@ -97,12 +96,13 @@ type internal TensorMatrices(field: TensorField, joint: bool, record: bool) =
     /// Factors M - g J with one g; false when any of the systems is singular.
     member this.Factorise(g: float) : bool =
         use _ = torch.NewDisposeScope()
-        this.Factor(matrix.mul (g.ToScalar()))
+        this.Factor(null, matrix.mul (g.ToScalar()))
 
     /// Factors M - g J, g being 0-d or with one number for each system; false when any of the systems is singular.
     member this.Factorise(g: Tensor) : bool =
         use _ = torch.NewDisposeScope()
-        this.Factor(matrix.mul (if g.dim () = 0L then g else g.reshape (-1L, 1L, 1L)))
+        let g = if g.dim () = 0L then g else g.reshape (-1L, 1L, 1L)
+        this.Factor(g, matrix.mul g)
 
     /// The solution of W x = r, with the shape of r.
     member _.Solve(r: Tensor) : Tensor =
@@ -130,38 +130,14 @@ type internal TensorMatrices(field: TensorField, joint: bool, record: bool) =
             replace &pivots null
             replace &flaw null
 
-/// The systems of a state under one clock. A singular one stops the step of all.
+/// The systems of a batch under a clock for each sample (t and g of shape (batch, 1, ..., 1); t null for an autonomous field) or under
+/// one clock that is a tensor (0-d). A singular system gives NaN for its sample alone: Factorise never refuses. TimeSlope is null for
+/// an autonomous field.
 [<Sealed>]
-type internal TensorLinearSystem(field: TensorField, joint: bool, record: bool) =
-    let matrices = new TensorMatrices(field, joint, record)
+type internal TensorLinearSystem(field: TensorField, joint: bool) =
+    let matrices = new TensorMatrices(field, joint)
 
-    /// What the matrices cost and which are singular.
-    member _.Matrices = matrices
-
-    interface ILinearSystem<Tensor, float> with
-        member _.Linearise(t, y, _) =
-            use _ = torch.NewDisposeScope()
-            matrices.Linearise(TensorField.time field t y, y)
-
-        member _.TimeSlope(t, y, _, _) =
-            use _ = torch.NewDisposeScope()
-            matrices.TimeSlope(TensorField.time field t y, y).MoveToOuterDisposeScope()
-
-        member _.Factorise g = matrices.Factorise g
-        member _.Solve(r, _) = matrices.Solve r
-        member _.MassTimes(v, _) = matrices.MassTimes v
-        member _.HasIdentityMass = isNull field.Mass
-        member _.Evaluations = matrices.Evaluations
-        member _.Work = matrices.Work
-        member _.Dispose() = (matrices :> IDisposable).Dispose()
-
-/// The systems of a batch under a clock for each sample (t and g of shape (batch, 1, ..., 1); t null for an autonomous field) or
-/// under one clock that is a tensor (0-d). A singular system gives NaN for its sample alone: Factorise never refuses.
-[<Sealed>]
-type internal TensorClockLinearSystem(field: TensorField, joint: bool, record: bool) =
-    let matrices = new TensorMatrices(field, joint, record)
-
-    /// What the matrices cost and which are singular.
+    /// The matrices: what they cost and which are singular.
     member _.Matrices = matrices
 
     interface ILinearSystem<Tensor, Tensor> with

@@ -51,8 +51,8 @@ module internal BatchTensors =
     let weights (rows: float[][]) (theta: float) =
         rows |> Array.map (fun row -> Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
 
-    /// sum_j w_j(theta) k_j at one theta for each sample (or one for all); null where every weight is zero.
-    let weighted (rows: float[][]) (k: Tensor[]) (theta: float[]) (like: Tensor) : Tensor =
+    /// y + h sum_j w_j(theta) k_j at one theta for each sample, or one for all.
+    let interpolate (rows: float[][]) (k: Tensor[]) (h: Tensor) (y: Tensor) (theta: float[]) : Tensor =
         let all = theta |> Array.map (weights rows)
         let mutable sum: Tensor = null
 
@@ -60,16 +60,10 @@ module internal BatchTensors =
             let w = all |> Array.map (fun row -> row[j])
 
             if Array.exists (fun x -> x <> 0.0) w then
-                let term = k[j].mul(column w like)
+                let term = k[j].mul(column w y)
                 sum <- if isNull sum then term else sum.add term
 
-        sum
-
-    /// y + h sum_j w_j(theta) k_j.
-    let interpolate (rows: float[][]) (k: Tensor[]) (h: Tensor) (y: Tensor) (theta: float[]) : Tensor =
-        match weighted rows k theta y with
-        | null -> y.alias ()
-        | sum -> y.add (h.mul sum)
+        if isNull sum then y.alias () else y.add (h.mul sum)
 
     /// sum_j w_j k_j over fresh storage, not recorded; null where every weight is zero.
     let plainSum (w: float[]) (k: Tensor[]) : Tensor =
@@ -109,8 +103,10 @@ type internal ITensorKernel =
     abstract Troubles: Status[]
     /// Evaluates, in the present dispose scope, what dense output of the attempted step needs beside its stages.
     abstract EnsureExtras: t: Tensor * h: Tensor * y: Tensor -> unit
-    /// Dense output of the attempted step, after EnsureExtras, at one theta for each sample or one for all.
-    abstract Interpolate: h: Tensor * y: Tensor * theta: float[] -> Tensor
+    /// Slopes of the attempted step that dense output is a sum of; those of extra stages only after EnsureExtras.
+    abstract Slopes: Tensor[]
+    /// Their weights: Weights.[i].[p] multiplies theta^(p + 1).
+    abstract Dense: float[][]
     /// Evaluations of the field so far.
     abstract Evaluations: int
     /// Implicit work so far.
@@ -158,20 +154,8 @@ type internal ExplicitKernel(tableau: Tableau, field: TensorField, like: Tensor)
                 kernel.ExtraStages(t, h, y)
                 extras <- true
 
-        member _.Interpolate(h, y, theta) = BatchTensors.interpolate tableau.Raw.Dense.Weights k h y theta
+        member _.Slopes = k
+        member _.Dense = tableau.Raw.Dense.Weights
         member _.Evaluations = kernel.Evaluations
         member _.Work = ImplicitWork.Zero
         member _.Dispose() = ()
-
-/// The kernels of methods.
-[<RequireQualifiedAccess>]
-module internal TensorKernels =
-    /// The kernel of a method for states like this one. ArgumentException for one that has none.
-    let create (method: Method) (field: TensorField) (like: Tensor) : ITensorKernel =
-        match method with
-        | RungeKutta tableau -> new ExplicitKernel(tableau, field, like)
-        | other ->
-            raise (
-                ArgumentException
-                    $"A clock for each sample works with Runge-Kutta methods, not with {other}; take Tsit5, or solve with one clock for the batch."
-            )
