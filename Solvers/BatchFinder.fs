@@ -147,7 +147,9 @@ type internal BatchFinder(options: BatchOptions, stepper: BatchStepper, clocks: 
 
     /// Retakes the step so that it ends at the events found, correcting their places by step values. Others repeat
     /// their step. Returns the lengths, the states and the event functions there.
-    member _.StepTo(y: Tensor, hT: Tensor, slope: Tensor, theta: float[], which: int[]) : struct (Tensor * Tensor * float[][]) =
+    member _.StepTo
+        (y: Tensor, hT: Tensor, slope: Tensor, theta: float[], which: int[])
+        : struct (Tensor * Tensor * float[][]) =
         let full = Array.copy h
         let fired i = which[i] >= 0
         let inside i = fired i && theta[i] < 1.0

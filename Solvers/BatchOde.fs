@@ -86,8 +86,7 @@ module BatchOde =
             let emit piece _ (value: Tensor) =
                 pieces[BatchPieces.index piece].Add(value.alias().MoveToOuterDisposeScope())
 
-            let next =
-                BatchReplay.round kernelFor field options.Events loop.Rounds[r] loop.Inputs[r] state emit
+            let next = BatchReplay.round kernelFor field options.Events loop.Rounds[r] loop.Inputs[r] state emit
 
             state.Dispose()
             state <- next.MoveToOuterDisposeScope()
@@ -201,6 +200,16 @@ module BatchOde =
                 $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
 
         BatchOptions.check options (int y0.shape[0])
+
+        match options.Method with
+        | RungeKutta _ -> ()
+        | _ ->
+            use _ = torch.NewDisposeScope()
+            SampleIndependence.demand field (if field.Autonomous then null else BatchTensors.column options.T0 y0) y0
+
+        if not (isNull field.Mass) && options.Events.Length > 0 && not options.Differentiation.IsNone then
+            bad
+                "Gradients through the times of events need y' = f(t, y), and the field has a mass matrix; leave out the events, or take Differentiation.None."
 
         match options.Differentiation with
         | Differentiation.None

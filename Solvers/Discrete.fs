@@ -105,11 +105,92 @@ module internal StepHeuristics =
 
         struct (error, stiffness)
 
+/// Takes steps again under autograd. What Dense and Heuristics say is about the last step.
+type internal IReplay =
+    inherit IDisposable
+    /// The state was changed: the slope is taken anew.
+    abstract Restart: unit -> unit
+    abstract Step: t: float * h: float * y: Tensor -> Tensor
+    /// Dense output of the last step, which went from y.
+    abstract Dense: theta: float * y: Tensor -> Tensor
+    /// As StepHeuristics.ofStep.
+    abstract Heuristics: y: Tensor * y1: Tensor -> struct (Tensor * Tensor)
+
+/// Steps of an explicit tableau again.
+[<Sealed>]
+type internal ExplicitReplay(tableau: Tableau, space: TensorSpace, field: TensorField, like: Tensor) =
+    let kernel =
+        RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, like)
+
+    let k = kernel.K
+    let mutable slopeKnown = false
+    let mutable extras = false
+    let mutable time = 0.0
+    let mutable length = 0.0
+
+    interface IReplay with
+        member _.Restart() = slopeKnown <- false
+
+        member _.Step(t, h, y) =
+            if slopeKnown then
+                kernel.Promote(tableau.Stages - 1, k[tableau.Stages - 1])
+            else
+                kernel.FirstSlope(t, y)
+
+            slopeKnown <- tableau.Fsal
+            extras <- false
+            time <- t
+            length <- h
+            kernel.Step(t, h, y, y)
+
+        member _.Dense(theta, y) =
+            if not extras then
+                kernel.ExtraStages(time, length, y)
+                extras <- true
+
+            let weights = BatchTensors.weights tableau.Raw.Dense.Weights theta
+            (space :> INormedSpace<Tensor>).Combine(y, y, length, weights, k, weights.Length)
+
+        member _.Heuristics(y, y1) = StepHeuristics.ofStep kernel length y y1
+        member _.Dispose() = ()
+
+/// Steps of another kernel again.
+[<Sealed>]
+type internal KernelReplay(kernel: ITensorKernel, space: TensorSpace, field: TensorField) =
+    let mutable slope: Tensor = null
+    let mutable time: Tensor = null
+    let mutable length: Tensor = null
+    let mutable h = 0.0
+
+    interface IReplay with
+        member _.Restart() = slope <- null
+
+        member _.Step(t, step, y) =
+            h <- step
+            time <- TensorField.time field t y
+            length <- torch.tensor (h, dtype = y.dtype, device = y.device)
+
+            if isNull slope then
+                slope <- kernel.Slope(time, y)
+
+            let next = kernel.Step(time, length, y, slope)
+            slope <- kernel.EndSlope
+            next
+
+        member _.Dense(theta, y) =
+            kernel.EnsureExtras(time, length, y)
+            let weights = BatchTensors.weights kernel.Dense theta
+            (space :> INormedSpace<Tensor>).Combine(y, y, h, weights, kernel.Slopes, weights.Length)
+
+        member _.Heuristics(_, _) = struct (null, null)
+        member _.Dispose() = kernel.Dispose()
+
 /// The backward sweep over a tape.
 [<Sealed>]
 type internal DiscreteSweep
     (
-        tableau: Tableau,
+        // makes what takes the steps again, for states like this one
+        replayFor: Tensor -> IReplay,
         field: TensorField,
         events: TensorEvent[],
         scheduled: Scheduled<Tensor>[],
@@ -120,8 +201,6 @@ type internal DiscreteSweep
         cotangent: OutputPiece -> Tensor,
         accumulator: GradientAccumulator
     ) =
-    let space = TensorSpace(Tolerance.create 1e-6 1e-6, true)
-
     let savesAfter =
         let table = Dictionary<int, List<struct (float * int)>>()
 
@@ -154,26 +233,13 @@ type internal DiscreteSweep
 
     /// Replays entries [low, high) from a state; visit sees every output that a cotangent may exist for.
     let replay (low: int) (high: int) (start: Tensor) (visit: OutputPiece -> Tensor -> unit) : Tensor =
-        let kernel =
-            RungeKuttaKernel<Tensor, float, TensorSpace, ScalarClockField>(
-                tableau,
-                space,
-                ScalarClockField field,
-                start
-            )
-
-        let k = kernel.K
+        use steps = replayFor start
         let mutable state = start
-        let mutable slopeKnown = false
 
         for i in low .. high - 1 do
             match entries[i] with
             | Stepped(t, h) ->
-                if not slopeKnown then
-                    kernel.FirstSlope(t, state)
-
-                let next = kernel.Step(t, h, state, state)
-                let mutable extras = false
+                let next = steps.Step(t, h, state)
 
                 match savesAfter.TryGetValue i with
                 | true, list ->
@@ -181,22 +247,11 @@ type internal DiscreteSweep
                         if theta = 1.0 then
                             visit (SavedState index) next
                         elif not (isNull (cotangent (SavedState index))) then
-                            if not extras then
-                                kernel.ExtraStages(t, h, state)
-                                extras <- true
-
-                            let weights =
-                                tableau.Raw.Dense.Weights
-                                |> Array.map (fun row ->
-                                    Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
-
-                            visit
-                                (SavedState index)
-                                ((space :> INormedSpace<Tensor>).Combine(state, state, h, weights, k, weights.Length))
+                            visit (SavedState index) (steps.Dense(theta, state))
                 | _ -> ()
 
                 if wantsHeuristics then
-                    let struct (error, stiffness) = StepHeuristics.ofStep kernel h state next
+                    let struct (error, stiffness) = steps.Heuristics(state, next)
 
                     if not (isNull error) then
                         visit ErrorSum error
@@ -205,14 +260,8 @@ type internal DiscreteSweep
                         visit StiffnessSum stiffness
 
                 state <- next
-
-                if tableau.Fsal then
-                    kernel.Promote(tableau.Stages - 1, k[tableau.Stages - 1])
-                    slopeKnown <- true
-                else
-                    slopeKnown <- false
             | ChangedBy(t, event, dose) ->
-                slopeKnown <- false
+                steps.Restart()
                 let time = torch.tensor (t, dtype = state.dtype, device = state.device)
 
                 if dose < 0 && event < 0 then

@@ -64,7 +64,10 @@ type TensorField
         ArgumentNullException.ThrowIfNull mass
 
         if mass.dim () < 2L || mass.shape[mass.shape.Length - 1] <> mass.shape[mass.shape.Length - 2] then
-            raise (ArgumentException $"A mass matrix has shape [n, n] or [batch, n, n]; this one has {Tensors.shapeText mass}.")
+            raise (
+                ArgumentException
+                    $"A mass matrix has shape [n, n] or [batch, n, n]; this one has {Tensors.shapeText mass}."
+            )
 
         TensorField(eval, parameters, autonomous, jacobian, joint, mass)
 

@@ -38,7 +38,7 @@ module internal SampleIndependence =
             let shape = Array.init (int (y.dim ())) (fun d -> if d = 0 then batch else 1L)
             use plain = torch.tensor chosen
             let mask = plain.clone().``to``(y.device).reshape shape
-            let cotangent = mask.``to``(y.dtype).expand_as(y).contiguous ()
+            let cotangent = mask.``to``(y.dtype).expand_as(y).contiguous()
             let gradient = (Autograd.vjpRetain [| slope |] [| leaf |] [| cotangent |])[0]
             let leak = torch.where(mask, torch.zeros_like gradient, gradient).abs().max().ToDouble()
             not (leak > 0.0)
@@ -159,11 +159,10 @@ type internal TensorJacobian(field: TensorField, joint: bool) =
         if not slopes.requires_grad then
             torch.zeros ([| shape.Rows; n; n |], dtype = y.dtype, device = y.device)
         else
-            let basis =
-                torch.eye(n, dtype = y.dtype, device = y.device).unsqueeze(1L).expand(n, shape.Rows, n)
+            let basis = torch.eye(n, dtype = y.dtype, device = y.device).unsqueeze(1L).expand(n, shape.Rows, n)
 
             let gradients = pull record slopes points (basis.reshape slopes.shape) true
-            gradients.reshape(n, shape.Rows, n).transpose (0L, 1L)
+            gradients.reshape(n, shape.Rows, n).transpose(0L, 1L)
 
     /// One evaluation, and one sweep for each component.
     let bySweeps record (shape: SystemShape) (t: Tensor) (y: Tensor) : Tensor =
@@ -178,7 +177,7 @@ type internal TensorJacobian(field: TensorField, joint: bool) =
 
             let rows =
                 Array.init (int n) (fun i ->
-                    let basis = eye.select(0L, int64 i).expand (shape.Rows, n)
+                    let basis = eye.select(0L, int64 i).expand(shape.Rows, n)
                     let gradient = pull record slope point (basis.reshape slope.shape) (int64 i = n - 1L)
                     gradient.reshape (shape.Rows, n))
 

@@ -49,7 +49,8 @@ module internal BatchTensors =
 
     /// The value of polynomials in theta that vanish at 0: entry p of a row multiplies theta^(p + 1).
     let weights (rows: float[][]) (theta: float) =
-        rows |> Array.map (fun row -> Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
+        rows
+        |> Array.map (fun row -> Array.foldBack (fun coefficient s -> theta * (coefficient + s)) row 0.0)
 
     /// y + h sum_j w_j(theta) k_j at one theta for each sample, or one for all.
     let interpolate (rows: float[][]) (k: Tensor[]) (h: Tensor) (y: Tensor) (theta: float[]) : Tensor =

@@ -75,10 +75,13 @@ type internal TensorMatrices(field: TensorField, joint: bool) =
         let eye = torch.eye (matrix.shape[1], dtype = matrix.dtype, device = matrix.device)
 
         let mass =
-            if isNull field.Mass then eye
-            elif isNull g then field.Mass
+            if isNull field.Mass then
+                eye
+            elif isNull g then
+                field.Mass
             // a sample at rest must have a regular matrix, whatever its mass
-            else torch.where (g.eq (0.0.ToScalar()), eye, field.Mass)
+            else
+                torch.where (g.eq (0.0.ToScalar()), eye, field.Mass)
 
         let struct (factors, order, found) = BatchedLu.factor (mass.sub scaled)
         replace &lu factors

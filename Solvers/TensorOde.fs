@@ -93,13 +93,45 @@ module TensorOde =
             if reachesUntracked field (fun () -> dose.Apply t (y.detach ())) then
                 lost $"The scheduled change at t = {dose.Time}" field
 
-    let private stepperOf (method: Method) (space: TensorSpace) (field: TensorField) (y0: Tensor) : IStepper<Tensor> =
+    let private isImplicit (method: Method) =
         match method with
+        | RungeKutta _
+        | ReversibleHeun
+        | Coupled _ -> false
+        | _ -> true
+
+    /// What takes the steps of an implicit method.
+    let private kernelOf
+        (options: TensorOptions)
+        (field: TensorField)
+        (t0: float)
+        (y0: Tensor)
+        : Tensor -> ITensorKernel =
+        let joint = SampleIndependence.isJoint field (TensorField.time field t0 y0) y0
+        TensorKernels.create options.Method field joint options.Solve.Tolerance
+
+    let private stepperOf
+        (options: TensorOptions)
+        (space: TensorSpace)
+        (field: TensorField)
+        t0
+        (y0: Tensor)
+        : IStepper<Tensor> =
+        match options.Method with
         | RungeKutta tableau ->
             new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
         | ReversibleHeun
-        | Coupled _ -> Reversible.stepper method space field y0
-        | implicit -> bad $"{implicit.Name} does not work on tensors here; take a Runge-Kutta method."
+        | Coupled _ -> Reversible.stepper options.Method space field y0
+        | _ -> new TensorKernelStepper(kernelOf options field t0 y0 y0, space, field)
+
+    let private replayOf (options: TensorOptions) (field: TensorField) t0 (y0: Tensor) : Tensor -> IReplay =
+        let space = TensorSpace(Tolerance.create 1e-6 1e-6, true)
+
+        match options.Method with
+        | RungeKutta tableau -> fun like -> new ExplicitReplay(tableau, space, field, like)
+        | _ ->
+            let kernelFor = kernelOf options field t0 y0
+            fun like -> new KernelReplay(kernelFor like, space, field)
 
     let private plainEvent (event: TensorEvent) (change: (float -> Tensor -> Tensor) voption) : Event<Tensor> = {
         Name = event.Name
@@ -130,9 +162,10 @@ module TensorOde =
         |> Array.map (fun event ->
             plainEvent event (event.Apply |> ValueOption.map (fun change -> fun t y -> change (timeTensor t y) y)))
 
-    let private run method recording observer (options: SolveOptions<Tensor>) events field t0 t1 (y0: Tensor) =
+    let private run (told: TensorOptions) recording observer events field t0 t1 (y0: Tensor) =
+        let options = told.Solve
         let space = TensorSpace(options.Tolerance, recording)
-        let stepper = stepperOf method space field y0
+        let stepper = stepperOf told space field t0 y0
         let normed = space :> INormedSpace<Tensor>
 
         Integrate.run stepper normed.Copy normed.Keep normed.IsFinite observer { options with Events = events } t0 t1 y0
@@ -149,8 +182,7 @@ module TensorOde =
     let private solvePlain (options: TensorOptions) field t0 t1 y0 =
         use _ = torch.no_grad ()
 
-        let raw =
-            run options.Method false Unchecked.defaultof<_> options.Solve (forwardEvents options.Events) field t0 t1 y0
+        let raw = run options false Unchecked.defaultof<_> (forwardEvents options.Events) field t0 t1 y0
 
         let occurrences =
             raw.Occurrences
@@ -217,7 +249,7 @@ module TensorOde =
                 member _.Changed(_, _, _) = ()
         }
 
-        let raw = run options.Method true observer options.Solve events field t0 t1 y0
+        let raw = run options true observer events field t0 t1 y0
 
         let occurrences =
             raw.Occurrences
@@ -233,7 +265,6 @@ module TensorOde =
 
     let private solveDiscrete
         (discrete: DiscreteOptions)
-        (tableau: Tableau)
         (options: TensorOptions)
         (field: TensorField)
         t0
@@ -247,6 +278,7 @@ module TensorOde =
         let mutable saves: struct (int * float * int)[] = [||]
         let mutable checkpointEntries: int[] = [||]
         let heuristics = options.Solve.Heuristics
+        let replayFor = replayOf options field t0 y0
 
         /// Where a piece lies in the flat result: offset and length.
         let place piece : struct (int64 * int64) =
@@ -266,7 +298,7 @@ module TensorOde =
         let forward () : struct (Tensor * Tensor[]) =
             use _ = torch.NewDisposeScope()
             tape <- Tape discrete
-            raw <- run options.Method false tape options.Solve (forwardEvents options.Events) field t0 t1 y0
+            raw <- run options false tape (forwardEvents options.Events) field t0 t1 y0
 
             let number value =
                 let value = if Double.IsNaN value then 0.0 else value
@@ -330,7 +362,7 @@ module TensorOde =
 
             let sweep =
                 DiscreteSweep(
-                    tableau,
+                    replayFor,
                     field,
                     options.Events,
                     options.Solve.Scheduled,
@@ -382,6 +414,17 @@ module TensorOde =
         )
 
     // --------------------------------------------------------------------------------------------------- the front door
+
+    /// What is not differentiable for implicit methods.
+    let private checkImplicit (options: TensorOptions) (field: TensorField) =
+        if isImplicit options.Method then
+            if options.Solve.Heuristics then
+                bad
+                    $"The heuristics of {options.Method.Name} are not differentiable; leave Heuristics out, or take Differentiation.None."
+
+            if not (isNull field.Mass) && (options.Events.Length > 0 || options.Times.IsSome) then
+                bad
+                    "Gradients through the times of events and of the span need y' = f(t, y), and the field has a mass matrix; leave out events and tracked times, or take Differentiation.None."
 
     let private numberOf (name: string) (t: Tensor) =
         if t.numel () <> 1L then
@@ -451,6 +494,7 @@ module TensorOde =
             | _ -> options
 
         SolveOptions.check options.Solve t0 t1
+        TensorKernels.refuseMass options.Method field
         let wants (x: Tensor) = not (isNull x) && x.requires_grad
 
         let needed =
@@ -461,6 +505,9 @@ module TensorOde =
                 || wants times.End
                 || wants times.Save
                 || options.Differentiation.IsRecorded)
+
+        if needed then
+            checkImplicit options field
 
         use scope = torch.NewDisposeScope()
 
@@ -475,12 +522,23 @@ module TensorOde =
                 checkTracking field t0 y0
                 checkChanges field options t0 y0
 
-        let tableauOnly (name: string) =
+        let tableauOnly () =
             match options.Method with
             | RungeKutta tableau -> tableau
+            | method when isImplicit method ->
+                bad
+                    $"Backsolve integrates the adjoint backward by an explicit method, which {method.Name} suggests is too stiff; differentiate {method.Name} by Discrete or Recorded."
             | _ ->
                 bad
-                    $"{name} needs a Runge-Kutta tableau as its method; for a reversible method use Differentiation.Reversible or Recorded."
+                    "Backsolve needs a Runge-Kutta tableau as its method; for a reversible method use Differentiation.Reversible or Recorded."
+
+        let discreteOnly () =
+            match options.Method with
+            | ReversibleHeun
+            | Coupled _ ->
+                bad
+                    "Discrete needs a method that is not reversible; for a reversible one use Differentiation.Reversible or Recorded."
+            | _ -> ()
 
         let solution =
             match options.Differentiation with
@@ -489,10 +547,11 @@ module TensorOde =
             | Differentiation.Recorded -> solveRecorded options field t0 t1 start
             | Differentiation.Discrete discrete ->
                 check ()
-                solveDiscrete discrete (tableauOnly "Discrete") options field t0 t1 start
+                discreteOnly ()
+                solveDiscrete discrete options field t0 t1 start
             | Differentiation.Backsolve backsolve ->
                 check ()
-                Backsolve.solve backsolve (tableauOnly "Backsolve") options.Solve options.Events field t0 t1 start
+                Backsolve.solve backsolve (tableauOnly ()) options.Solve options.Events field t0 t1 start
             | Differentiation.Reversible reversible ->
                 check ()
                 Reversible.solve reversible options.Method options.Solve options.Events field t0 t1 start

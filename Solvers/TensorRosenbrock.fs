@@ -91,7 +91,13 @@ module internal TensorKernels =
         | _ -> bad $"{method.Name} on tensors solves y' = f(t, y) and the field has a mass matrix; take Rodas5P."
 
     /// The kernel of a method for states like this one. joint: the state is one system. ArgumentException for a method that has none.
-    let create (method: Method) (field: TensorField) (joint: bool) (_: Tolerance<Tensor>) (like: Tensor) : ITensorKernel =
+    let create
+        (method: Method)
+        (field: TensorField)
+        (joint: bool)
+        (_: Tolerance<Tensor>)
+        (like: Tensor)
+        : ITensorKernel =
         refuseMass method field
 
         match method with

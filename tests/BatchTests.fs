@@ -91,7 +91,11 @@ let private steps =
         test "fixed steps" {
             use _ = torch.NewDisposeScope()
 
-            let options = { options 1e-7 starts ends with Method = RungeKutta Methods.Rk4; Control = Fixed 0.03 }
+            let options = {
+                options 1e-7 starts ends with
+                    Method = RungeKutta Methods.Rk4
+                    Control = Fixed 0.03
+            }
 
             let together = (BatchOde.solve options pendulum (matrix pendulumStarts)).EnsureSuccess()
 
@@ -226,7 +230,12 @@ let private saving =
             let values = [| [| 1.0; 2.0 |]; [| 3.0; -1.0 |]; [| 1.0; 1.0 |]; [| 2.0; 5.0 |]; [| 1.0; 0.5 |] |]
 
             for tableau in methods do
-                let options = { options 1e-9 starts ends with Method = RungeKutta tableau; SaveTimes = ValueSome times }
+                let options = {
+                    options 1e-9 starts ends with
+                        Method = RungeKutta tableau
+                        SaveTimes = ValueSome times
+                }
+
                 let solution = (BatchOde.solve options decay (matrix values)).EnsureSuccess()
                 Expect.equal solution.States.shape [| 30L; 5L; 2L |] "shape"
 

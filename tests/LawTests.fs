@@ -51,7 +51,8 @@ let private pendulums mix : BatchProblem =
 let private batches =
     testList "batches" [
         for method in [ Methods.Bosh3; Methods.Tsit5; Methods.Dopri5; Methods.Vern7; Methods.Dop853 ] do
-            testCase method.Name <| fun () -> BatchLaws.all (RungeKutta method) 1e-6 (pendulums false) |> Array.iter holds
+            testCase method.Name
+            <| fun () -> BatchLaws.all (RungeKutta method) 1e-6 (pendulums false) |> Array.iter holds
     ]
 
 let private logarithmicOnTensors factor =

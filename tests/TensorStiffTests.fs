@@ -27,7 +27,7 @@ let private robertson (k1: Tensor) (k2: Tensor) (k3: Tensor) =
 let private driven =
     TensorField.create [] (fun t y ->
         let a, b = column 0 y, column 1 y
-        torch.cat ([| t.sin().sub (a.mul a); t.mul(a).mul b |], 1L))
+        torch.cat ([| t.sin().sub(a.mul a); t.mul(a).mul b |], 1L))
 
 let private drivenJacobian (t: float) (a: float) (b: float) = [| -2.0 * a; 0.0; t * b; t * a |]
 
@@ -43,12 +43,10 @@ let private jacobians =
             let times = [| 0.3; -1.2; 2.0 |]
 
             let expected (t: int -> float) =
-                values
-                    [| 3L; 2L; 2L |]
-                    [|
-                        for i in 0..2 do
-                            yield! drivenJacobian (t i) (y[int64 i, 0L].ToDouble()) (y[int64 i, 1L].ToDouble())
-                    |]
+                values [| 3L; 2L; 2L |] [|
+                    for i in 0..2 do
+                        yield! drivenJacobian (t i) (y[int64 i, 0L].ToDouble()) (y[int64 i, 1L].ToDouble())
+                |]
 
             let jacobian = TensorJacobian(driven, false)
             let own = values [| 3L; 1L |] times
@@ -99,7 +97,13 @@ let private jacobians =
 
             for perSample in [ false; true ] do
                 let y = (values [| 2L; 1L |] [| 0.5; 2.0 |]).requires_grad_ true
-                let used = if perSample then field else field.WithJacobian(fun _ y -> y.mul(y).mul(p).mul (number 3.0))
+
+                let used =
+                    if perSample then
+                        field
+                    else
+                        field.WithJacobian(fun _ y -> y.mul(y).mul(p).mul(number 3.0))
+
                 let matrix = TensorJacobian(used, false).Form(null, y, true)
                 let found = Autograd.vjp [| matrix.sum () |] [| y; p |] [| torch.ones_like (matrix.sum ()) |]
                 Expect.isLessThan (largest found[0] (values [| 2L; 1L |] [| 4.5; 18.0 |])) 1e-12 "by y"
@@ -113,7 +117,7 @@ let private jacobians =
             Expect.isTrue (SampleIndependence.holds driven t y) "independent"
             let mean = TensorField.autonomous [] (fun y -> y.sub (y.mean ([| 0L |], true)))
             Expect.isFalse (SampleIndependence.holds mean null y) "mean"
-            let neighbours = TensorField.autonomous [] (fun y -> y.add(y.roll (1L, 0L)))
+            let neighbours = TensorField.autonomous [] (fun y -> y.add (y.roll (1L, 0L)))
             Expect.isFalse (SampleIndependence.holds neighbours null y) "neighbours"
             Expect.isFalse (SampleIndependence.holds (driven.AsJoint()) t y) "declared"
         }
@@ -165,4 +169,184 @@ let private systems =
         }
     ]
 
-let tests = testList "stiff tensors" [ jacobians; systems ]
+/// van der Pol's oscillator in Lienard-free form, stiffness mu of each sample, shape (batch, 1).
+let private vanDerPol (mu: Tensor) =
+    TensorField.autonomous [ mu ] (fun y ->
+        let x, v = column 0 y, column 1 y
+        let one = torch.ones_like x
+        torch.cat ([| v; mu.mul(one.sub (x.mul x)).mul(v).sub x |], 1L))
+
+/// Prothero and Robinson's problem with rate lambda: the solution is cos t from 1.
+let private prothero (lambda: float) =
+    TensorField.create [] (fun t y -> y.sub(t.cos ()).mul(number lambda).sub(t.sin ()))
+
+let private stiffMethods = [ Rosenbrock RosenbrockMethods.Rosenbrock23; Rosenbrock RosenbrockMethods.Rodas5P ]
+
+let private batch method rtol atol t1 = {
+    BatchOptions.create rtol atol (Array.zeroCreate (Array.length t1)) t1 with
+        Method = method
+        Differentiation = Differentiation.None
+}
+
+let private joint method rtol atol = {
+    TensorOptions.create rtol atol with
+        Method = method
+        Differentiation = Differentiation.None
+}
+
+let private solves =
+    testList "solves" [
+        test "a stiff solution with time-dependent forcing, one clock and a clock for each sample" {
+            use _ = torch.NewDisposeScope()
+            let y0 = torch.ones ([| 3L; 1L |], dtype = torch.float64)
+            let field = prothero -1e6
+
+            for method in stiffMethods do
+                let tolerance = if method.Order < 4 then 1e-4 else 1e-6
+                let one = (TensorOde.solve (joint method tolerance 1e-8) field 0.0 3.0 y0).EnsureSuccess()
+                let expected = torch.full_like (y0, number (cos 3.0))
+                Expect.isLessThan (largest one.Final expected) (10.0 * tolerance) method.Name
+                let ends = [| 3.0; 1.0; 2.0 |]
+                let own = (BatchOde.solve (batch method tolerance 1e-8 ends) field y0).EnsureSuccess()
+                let expected = values [| 3L; 1L |] (Array.map cos ends)
+                Expect.isLessThan (largest own.Final expected) (10.0 * tolerance) method.Name
+                Expect.isLessThan (Array.max own.Accepted) 300 $"{method.Name}: steps"
+        }
+
+        test "tensors and arrays take the same steps" {
+            use _ = torch.NewDisposeScope()
+            let mu = torch.full ([| 1L; 1L |], number 100.0, dtype = torch.float64)
+            let y0 = values [| 1L; 2L |] [| 2.0; 0.0 |]
+
+            let field =
+                VectorField(fun _ y dydt ->
+                    dydt[0] <- y[1]
+                    dydt[1] <- 100.0 * (1.0 - y[0] * y[0]) * y[1] - y[0])
+
+            let jacobian =
+                JacobianFunction(fun _ y matrix ->
+                    matrix[0, 1] <- 1.0
+                    matrix[1, 0] <- -200.0 * y[0] * y[1] - 1.0
+                    matrix[1, 1] <- 100.0 * (1.0 - y[0] * y[0]))
+
+            let system = (OdeSystem.OfField(field, 2)).WithJacobian(jacobian)
+
+            for method in stiffMethods do
+                let tolerance = if method.Order < 4 then 1e-3 else 1e-5
+                let options = SolveOptions.create tolerance 1e-5
+                let arrays = ArrayOde.solveSystem method options system 0.0 100.0 [| 2.0; 0.0 |]
+
+                Expect.equal arrays.Status Status.Success arrays.Message
+                let one = (TensorOde.solve (joint method tolerance 1e-5) (vanDerPol mu) 0.0 100.0 y0).EnsureSuccess()
+                let own = (BatchOde.solve (batch method tolerance 1e-5 [| 100.0 |]) (vanDerPol mu) y0).EnsureSuccess()
+                Expect.equal one.Statistics.Accepted arrays.Statistics.Accepted $"{method.Name}: accepted"
+                Expect.equal own.Accepted[0] arrays.Statistics.Accepted $"{method.Name}: accepted alone"
+                Expect.equal one.Statistics.Rejected arrays.Statistics.Rejected $"{method.Name}: rejected"
+                let expected = values [| 1L; 2L |] arrays.FinalState
+                Expect.isLessThan (largest one.Final expected) 1e-7 $"{method.Name}: state"
+                Expect.isLessThan (largest own.Final expected) 1e-7 $"{method.Name}: state alone"
+        }
+
+        test "Robertson's kinetics with rates of their own; float32; joint states; a vector" {
+            use _ = torch.NewDisposeScope()
+            let k1 = values [| 2L; 1L |] [| 0.04; 0.08 |]
+            let k2 = values [| 2L; 1L |] [| 3e7; 1e7 |]
+            let k3 = values [| 2L; 1L |] [| 1e4; 2e4 |]
+            let y0 = values [| 2L; 3L |] [| 1.0; 0.0; 0.0; 1.0; 0.0; 0.0 |]
+
+            for method in stiffMethods do
+                let tolerance = if method.Order < 4 then 1e-4 else 1e-8
+                let field = robertson k1 k2 k3
+                let own = (BatchOde.solve (batch method tolerance 1e-12 [| 40.0; 40.0 |]) field y0).EnsureSuccess()
+                // Hairer and Wanner II, section IV.10; value at t = 40 of the usual reference solution
+                let reference = values [| 3L |] [| 0.7158270688; 9.185534765e-6; 0.2841637457 |]
+                Expect.isLessThan (largest own.Final[0L] reference) (30.0 * tolerance) $"{method.Name}: Robertson"
+                let sums = own.Final.sum 1L
+                Expect.isLessThan (largest sums (torch.ones_like sums)) 1e-9 "mass"
+                let single = own.Final[1L].clone()
+                let alone = vanDerPol (torch.full ([| 1L; 1L |], number 100.0, dtype = torch.float32))
+                let start = (values [| 1L; 2L |] [| 2.0; 0.0 |]).``to`` torch.float32
+                let small = (BatchOde.solve (batch method 1e-4 1e-5 [| 50.0 |]) alone start).EnsureSuccess()
+                Expect.equal small.Final.dtype torch.float32 "dtype"
+                let flat = field.AsJoint()
+                let whole = (TensorOde.solve (joint method tolerance 1e-12) flat 0.0 40.0 y0).EnsureSuccess()
+                Expect.isLessThan (largest whole.Final[1L] single) (30.0 * tolerance) "joint"
+
+                let vector =
+                    TensorField.autonomous [] (fun y ->
+                        torch.stack [| y[1L]; y[0L].mul(number -100.0).sub(y[1L].mul(number 1000.0)) |])
+
+                let line =
+                    (TensorOde.solve (joint method 1e-6 1e-9) vector 0.0 5.0 (values [| 2L |] [| 1.0; 0.0 |]))
+                        .EnsureSuccess()
+
+                let slow = -500.0 + sqrt (250000.0 - 100.0)
+                let fast = -1000.0 - slow
+                let expected = (fast * exp (slow * 5.0)) / (fast - slow)
+                Expect.isLessThan (abs (line.Final[0L].ToDouble() - expected)) 1e-5 "vector"
+        }
+
+        test "a singular or a diverging sample fails alone, with its status" {
+            use _ = torch.NewDisposeScope()
+            // blows up at t = 1 / y0
+            let square = TensorField.autonomous [] (fun y -> y.mul y)
+            let y0 = values [| 3L; 1L |] [| 1.0; -1.0; nan |]
+
+            for method in stiffMethods do
+                let solution = BatchOde.solve (batch method 1e-6 1e-8 [| 2.0; 2.0; 2.0 |]) square y0
+                Expect.notEqual solution.Status[0] Status.Success "blows up"
+                Expect.equal solution.Status[1] Status.Success "decays"
+                Expect.equal solution.Status[2] Status.NonFinite "not a number"
+                Expect.isLessThan (abs (solution.Final[1L, 0L].ToDouble() + 1.0 / 3.0)) 1e-4 "value"
+
+            // 0 y' = 1 - y is regular, 0 y' = 1 is not
+            let slope = values [| 2L; 1L |] [| 1.0; 0.0 |]
+            let field = TensorField.autonomous [] (fun y -> (torch.ones_like y).sub(y.mul slope))
+            let massive = field.WithMass(torch.zeros ([| 1L; 1L |], dtype = torch.float64))
+            let y0 = torch.ones ([| 2L; 1L |], dtype = torch.float64)
+
+            let solution =
+                BatchOde.solve (batch (Rosenbrock RosenbrockMethods.Rodas5P) 1e-6 1e-8 [| 1.0; 1.0 |]) massive y0
+
+            Expect.equal solution.Status [| Status.Success; Status.SingularMatrix |] "mass"
+            Expect.stringContains solution.Messages[1] "singular" "message"
+        }
+
+        test "an index-1 system; wrong uses are refused with their remedy" {
+            use _ = torch.NewDisposeScope()
+            // y' = -100 z + cos t, 0 = y - z
+            let field =
+                TensorField.create [] (fun t y ->
+                    let a, b = column 0 y, column 1 y
+                    torch.cat ([| b.mul(number -100.0).add(t.cos ()); a.sub b |], 1L))
+
+            let mass = values [| 2L; 2L |] [| 1.0; 0.0; 0.0; 0.0 |]
+            let massive = field.WithMass mass
+            let y0 = values [| 1L; 2L |] [| 1.0; 1.0 |]
+            let rodas = Rosenbrock RosenbrockMethods.Rodas5P
+            let found = (TensorOde.solve (joint rodas 1e-8 1e-10) massive 0.0 1.0 y0).EnsureSuccess()
+            // y' = -100 y + cos t
+            let exact = (100.0 * cos 1.0 + sin 1.0) / 10001.0 + (1.0 - 100.0 / 10001.0) * exp -100.0
+            Expect.isLessThan (largest found.Final (torch.full_like (y0, number exact))) 1e-8 "both components"
+
+            let refuses (text: string) (run: unit -> obj) =
+                try
+                    run () |> ignore
+                    failtest $"nothing was refused; expected '{text}'"
+                with :? ArgumentException as error ->
+                    Expect.stringContains error.Message text "remedy"
+
+            refuses "Rodas5P" (fun () ->
+                TensorOde.solve (joint (RungeKutta Methods.Tsit5) 1e-6 1e-6) massive 0.0 1.0 y0)
+
+            let mean = TensorField.autonomous [] (fun y -> y.sub (y.mean ([| 0L |], true)))
+            let two = torch.ones ([| 2L; 1L |], dtype = torch.float64)
+            refuses "TensorOde" (fun () -> BatchOde.solve (batch rodas 1e-6 1e-6 [| 1.0; 1.0 |]) mean two)
+            let large = torch.zeros ([| 3000L |], dtype = torch.float64)
+
+            refuses "2048" (fun () ->
+                TensorOde.solve (joint rodas 1e-6 1e-6) (TensorField.autonomous [] (fun y -> y.neg ())) 0.0 1.0 large)
+        }
+    ]
+
+let tests = testList "stiff tensors" [ jacobians; systems; solves ]
