@@ -77,32 +77,3 @@ type internal RosenbrockTensorKernel(tableau: RosenbrockTableau, field: TensorFi
             forgetTime ()
             place <- null
             system.Dispose()
-
-/// The kernels of methods.
-[<RequireQualifiedAccess>]
-module internal TensorKernels =
-    let private bad (text: string) = raise (ArgumentException text)
-
-    /// Refuses a mass matrix with a method that does not know what to do with it.
-    let refuseMass (method: Method) (field: TensorField) =
-        match method with
-        | Rosenbrock _ -> ()
-        | _ when isNull field.Mass -> ()
-        | _ -> bad $"{method.Name} on tensors solves y' = f(t, y) and the field has a mass matrix; take Rodas5P."
-
-    /// The kernel of a method for states like this one. joint: the state is one system. ArgumentException for a method that has none.
-    let create
-        (method: Method)
-        (field: TensorField)
-        (joint: bool)
-        (_: Tolerance<Tensor>)
-        (like: Tensor)
-        : ITensorKernel =
-        refuseMass method field
-
-        match method with
-        | RungeKutta tableau -> new ExplicitKernel(tableau, field, like)
-        | Rosenbrock tableau -> new RosenbrockTensorKernel(tableau, field, joint, like)
-        | other ->
-            bad
-                $"{other.Name} does not step on tensors with a clock for each sample; take a Runge-Kutta method such as Tsit5, or Rodas5P for stiff problems."
