@@ -83,8 +83,8 @@ module RootedTrees =
     let private numbers (row: IReadOnlyList<Rational>) = row |> Seq.map fixedPoint |> Array.ofSeq
 
     /// The elementary weights Phi_i of every tree up to an order, over the stages and extra stages.
-    let private weights (tableau: Tableau) (trees: RootedTree[]) : BigInteger[][] =
-        let rows = tableau.Exact.A |> Seq.map numbers |> Array.ofSeq
+    let private weights (tableau: ExactTableau) (trees: RootedTree[]) : BigInteger[][] =
+        let rows = tableau.A |> Seq.map numbers |> Array.ofSeq
         let one = BigInteger.One <<< Bits
         let largest = trees[trees.Length - 1].Order
 
@@ -105,7 +105,7 @@ module RootedTrees =
     let private oneOver (n: int) = Rational.Create(BigInteger.One, BigInteger n) |> fixedPoint
 
     /// The largest residual per order, of weights on the first stages against target / gamma.
-    let private residuals order (combine: RootedTree -> BigInteger[] -> float) (tableau: Tableau) : float[] =
+    let private residuals order (combine: RootedTree -> BigInteger[] -> float) (tableau: ExactTableau) : float[] =
         let trees = upTo order
         let found = Array.create order 0.0
 
@@ -118,20 +118,27 @@ module RootedTrees =
 
     let private against (b: BigInteger[]) (tree: RootedTree) phi = abs (toFloat (dot b phi - oneOver tree.Gamma))
 
+    /// On exact coefficients, implicit ones too: for each order from 1 to the one given, the largest
+    /// |sum b_i Phi_i - 1/gamma| over its trees.
+    let exactOrderResiduals (exact: ExactTableau) (order: int) : float[] =
+        residuals order (against (numbers exact.B)) exact
+
     /// For each order from 1 to the one given, the largest |sum b_i Phi_i - 1/gamma| over its trees.
-    let orderResiduals (tableau: Tableau) (order: int) : float[] =
-        residuals order (against (numbers tableau.Exact.B)) tableau
+    let orderResiduals (tableau: Tableau) (order: int) : float[] = exactOrderResiduals tableau.Exact order
 
     /// The largest |sum b_i Phi_i - 1/gamma| over the trees of at most that order.
     let orderResidual (tableau: Tableau) (order: int) : float = Array.max (orderResiduals tableau order)
 
+    /// On exact coefficients, implicit ones too: the residuals of each embedded formula.
+    let exactEmbeddedResiduals (exact: ExactTableau) (order: int) : float[][] = [|
+        for weights in exact.Error do
+            let bHat = Array.map2 (-) (numbers exact.B) (numbers weights)
+            residuals order (against bHat) exact
+    |]
+
     /// For each embedded formula (none, one, or fifth then third for DOP853), the largest residual
     /// of its conditions for each order from 1 to the one given.
-    let embeddedResiduals (tableau: Tableau) (order: int) : float[][] = [|
-        for weights in tableau.Exact.Error do
-            let bHat = Array.map2 (-) (numbers tableau.Exact.B) (numbers weights)
-            residuals order (against bHat) tableau
-    |]
+    let embeddedResiduals (tableau: Tableau) (order: int) : float[][] = exactEmbeddedResiduals tableau.Exact order
 
     /// The largest residual of the conditions of at most that order on the embedded formula, the
     /// fifth-order one of DOP853; 0 for a method without one.
@@ -143,8 +150,8 @@ module RootedTrees =
     /// For each order from 1 to the one given, the largest residual of the continuous extension: the
     /// coefficient of theta^p in sum b_i(theta) Phi_i(t) must be 1/gamma(t) for p the order of the
     /// tree and 0 for every other p.
-    let denseResiduals (tableau: Tableau) (order: int) : float[] =
-        let polynomials = tableau.Exact.Dense |> Seq.map numbers |> Array.ofSeq
+    let exactDenseResiduals (exact: ExactTableau) (order: int) : float[] =
+        let polynomials = exact.Dense |> Seq.map numbers |> Array.ofSeq
         let degree = polynomials[0].Length
         let byPower = Array.init degree (fun p -> polynomials |> Array.map (fun b -> b[p]))
 
@@ -158,7 +165,10 @@ module RootedTrees =
                 }
             )
 
-        residuals order worst tableau
+        residuals order worst exact
+
+    /// The same for an explicit method.
+    let denseResiduals (tableau: Tableau) (order: int) : float[] = exactDenseResiduals tableau.Exact order
 
     /// The largest residual of the continuous extension over the trees of at most that order.
     let denseResidual (tableau: Tableau) (order: int) : float = Array.max (denseResiduals tableau order)

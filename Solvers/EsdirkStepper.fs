@@ -98,6 +98,9 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
     let mutable iterations = 0
     let mutable iterationsHere = 0
     let mutable failures = 0
+    // the stage in work, and whether its correction was not a number: a matter of the field, not of Newton's method
+    let mutable stageHere = 0
+    let mutable notFinite = false
 
     // control
     let mutable acceptedStep = nan
@@ -211,6 +214,7 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
 
     /// Solves stage s; false where the iteration diverges or would not converge in time.
     let solveStage (s: int) =
+        stageHere <- s
         kernel.Begin(s, t, h, y)
         let count = predictor.Gather(s, k, previous)
         kernel.Predict(s, predictor.Slopes[0], predictor.Weights s, predictor.Slopes, count)
@@ -226,6 +230,7 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
             let size = norm length (kernel.Correct(s, h, relaxation))
 
             if not (Double.IsFinite size) then
+                notFinite <- true
                 outcome <- -1
             elif size <= floor then
                 outcome <- 1
@@ -278,6 +283,8 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
     let solveStages () =
         iterationsHere <- 0
         rate <- 0.0
+        stageHere <- 0
+        notFinite <- false
         // an iteration cannot shrink below rounding of the state
         floor <- norm 1e-15 y
 
@@ -290,7 +297,7 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
             while s < stages && solveStage s do
                 s <- s + 1
 
-            difficulty <- if s = stages then Status.Success else Status.NewtonDiverged
+            difficulty <- if s = stages || notFinite then Status.Success else Status.NewtonDiverged
             s = stages
 
     let errorNorm () =
@@ -302,6 +309,36 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
         errorKnown <- true
         single[0] <- errorSlope
         space.ErrorNorm(y, candidate, h, one, single, 1)
+
+    /// The attempted step; its scaled error, infinite where the stages could not be solved and NaN where the field has no value.
+    let attempt () =
+        difficulty <- Status.Success
+        stageHere <- 0
+
+        if not (Double.IsFinite(norm h k[0])) then
+            nan
+        else
+            if not hasJacobian || jacobianWanted && not jacobianHere then
+                linearise ()
+
+            let ratio = h / lastStep
+            predictor.Prepare(if ratio <= NewtonRules.reach then ratio else nan)
+            let mutable solved = solveStages ()
+
+            // Once more with the Jacobian of this point and without extrapolation.
+            if not solved && not jacobianHere then
+                linearise ()
+                predictor.Prepare nan
+                eta <- 1.0
+                solved <- solveStages ()
+
+            if solved then
+                candidate <- kernel.Result(h, y, spare)
+                errorNorm ()
+            else
+                failures <- failures + (if difficulty = Status.NewtonDiverged then 1 else 0)
+                eta <- 1.0
+                infinity
 
     let factor (accepted: bool) (error: float) =
         let order = 1.0 / float tableau.ErrorOrder
@@ -375,27 +412,7 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
             errorKnown <- false
 
             try
-                if not hasJacobian || jacobianWanted && not jacobianHere then
-                    linearise ()
-
-                let ratio = h / lastStep
-                predictor.Prepare(if ratio <= NewtonRules.reach then ratio else nan)
-                let mutable solved = solveStages ()
-
-                // Once more with the Jacobian of this point and without extrapolation.
-                if not solved && not jacobianHere then
-                    linearise ()
-                    predictor.Prepare nan
-                    eta <- 1.0
-                    solved <- solveStages ()
-
-                if solved then
-                    candidate <- kernel.Result(h, y, spare)
-                    errorNorm ()
-                else
-                    failures <- failures + (if difficulty = Status.NewtonDiverged then 1 else 0)
-                    eta <- 1.0
-                    infinity
+                attempt ()
             with _ ->
                 closeScope ()
                 reraise ()
@@ -471,7 +488,7 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
                 single[0] <- errorSlope
                 space.WorstComponent(y, candidate, h, one, single, 1)
             elif attempted then
-                single[0] <- k[total - width]
+                single[0] <- k[stageHere * width]
                 space.WorstComponent(y, y, h, one, single, 1)
             else
                 single[0] <- y

@@ -212,10 +212,12 @@ type EsdirkTableau private (k: EsdirkCoefficients) =
 
             for i in 0 .. stages - 1 do
                 yield! balanced $"a[{i + 1}]" $"sum a[{i + 1},j] = c[{i + 1}]" rows[i] [| nodes[i] |]
-                yield! balanced "b" "b = the last row of a (stiff accuracy)" [| result[i] |] [| rows[stages - 1][i] |]
 
                 if i > 0 then
                     yield! balanced $"a[{i + 1},{i + 1}]" "a common gamma" [| rows[i][i] |] [| gamma |]
+
+            for i in 0 .. stages - 1 do
+                yield! balanced "b" "b = the last row of a (stiff accuracy)" [| result[i] |] [| rows[stages - 1][i] |]
 
             for i in 0 .. explicitRows.Length - 1 do
                 let struct (residual, tolerance) = Consistency.imbalance explicitRows[i] [| nodes[i] |]

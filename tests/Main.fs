@@ -20,6 +20,7 @@ let main arguments =
         MatrixTests.tests
         NumberTests.tests
         BdfTests.tests
+        EsdirkTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests
