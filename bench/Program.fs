@@ -7,6 +7,9 @@ open TorchSharp
 
 let private workloads: (string * (Settings -> unit))[] = [|
     "lorenz", Lorenz.run
+    "stiff_vdp", Kinetics.run "vdp"
+    "stiff_rober", Kinetics.run "rober"
+    "stiff_hires", Kinetics.run "hires"
     "banded", Banded.run
     "neural_ode_forward", NeuralOde.forward
     "neural_ode_train",
