@@ -185,6 +185,10 @@ type BdfStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and 'F :> 
 
         order <- first
 
+    interface IStepUnknowns<'S> with
+        member _.Order = order
+        member _.Unknowns = [| newton.Increment |]
+
     interface IStepper<'S> with
         member _.ErrorOrder = 2
         member _.IsAdaptive = true

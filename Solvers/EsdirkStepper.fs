@@ -372,6 +372,10 @@ type EsdirkStepper<'S, 'P, 'F, 'E, 'L
     /// Scaled error, iterations and matrices of the attempted step. Used by tests and benchmarks.
     member internal _.Kernel = kernel
 
+    interface IStepUnknowns<'S> with
+        member _.Order = tableau.Order
+        member _.Unknowns = k
+
     interface IStepper<'S> with
         member _.ErrorOrder = tableau.ErrorOrder
         member _.IsAdaptive = true

@@ -24,3 +24,10 @@ type ILinearSystem<'S, 'T> =
     abstract Evaluations: int
     /// Jacobians formed, factorisations and solves so far (Newton's counts are the stepper's).
     abstract Work: ImplicitWork
+
+/// What an implicit stepper found in the attempted step, for those who make the step again (derivatives of a solve).
+type internal IStepUnknowns<'S> =
+    /// Order of the formula, for methods that vary it.
+    abstract Order: int
+    /// The solutions of its nonlinear systems; valid until the next Try or Accept.
+    abstract Unknowns: 'S[]

@@ -27,7 +27,9 @@ type internal ReplayMatrix<'B when 'B: struct and 'B :> IReal<'B>>(calculus: IFi
         | Mass.Full m -> m[i * n + j]
 
     /// dest <- dest + s M v, or s M^T v.
-    member _.AddMassTimes(s: float, v: 'B[], dest: 'B[], transposed: bool) =
+    static member AddProduct(mass: Mass, s: float, v: 'B[], dest: 'B[], transposed: bool) =
+        let n = v.Length
+        let width = NumberRows.width<'B>
         let source = NumberRows.doubles v
         let target = NumberRows.doubles dest
 
@@ -42,10 +44,19 @@ type internal ReplayMatrix<'B when 'B: struct and 'B :> IReal<'B>>(calculus: IFi
                     let entry = if transposed then m[j * n + i] else m[i * n + j]
                     NumberRows.add (s * entry) (source.Slice(j * width, width)) (target.Slice(i * width, width))
 
-    /// Factors M - g J with J at (t, y). A matrix that was regular in the forward solve is regular here.
-    member _.Factorise(t: float, y: 'B[], factor: float) =
+    /// AddProduct with this matrix's mass.
+    member _.AddMassTimes(s: float, v: 'B[], dest: 'B[], transposed: bool) =
+        ReplayMatrix<'B>.AddProduct(mass, s, v, dest, transposed)
+
+    /// x <- (values of W)^-1 x.
+    member _.SolveReal(x: Real[]) = lu.SolveRows(NumberRows.doubles x, 1)
+
+    /// Values of J, row-major, for Factorise.
+    member _.Jacobian = jacobian
+
+    /// Factors M - g J with the values of J. A matrix that was regular in the forward solve is regular here.
+    member _.Factorise(t: float, factor: float) =
         g <- factor
-        calculus.Jacobian(t, y, Span<float> jacobian)
         let values = lu.Values
 
         for i in 0 .. n - 1 do
@@ -55,8 +66,13 @@ type internal ReplayMatrix<'B when 'B: struct and 'B :> IReal<'B>>(calculus: IFi
         if not (lu.Factorise()) then
             raise (
                 ArithmeticException
-                    $"The matrix M - g J of the step at t = {t} is singular while it is differentiated, though it was not in the solve; check the Jacobian given with the system."
+                    $"The matrix M - g J of the step at t = {t} is singular while it is differentiated, though it was not in the solve; check the field there."
             )
+
+    /// Factors M - g J with J at (t, y).
+    member this.Factorise(t: float, y: 'B[], factor: float) =
+        calculus.Jacobian(t, y, Span<float> jacobian)
+        this.Factorise(t, factor)
 
     /// x <- (values of W)^-1 x, for values and derivatives alike.
     member _.SolveValues(x: 'B[]) = lu.SolveRows(NumberRows.doubles x, width)

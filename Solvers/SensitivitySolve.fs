@@ -20,10 +20,15 @@ type internal TracedSolve(problem: SensitivityProblem, method: Method, solution:
         : struct (SolveSweep<'B> * IFieldCalculus<'B>) =
         let calculus = field.Calculus<'B> parameters
 
+        let values () = field.Calculus<Real>(NumberRows.constants<Real> field.Parameters)
+        let found index = trace.Unknowns[index]
+
         let replays: IStepReplay<'B>[] =
             match method with
             | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
             | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, field.System.Knowledge.Mass, calculus) |]
+            | Esdirk tableau -> [| EsdirkReplay<'B>(tableau, calculus, values (), found) |]
+            | Bdf _ -> [| BdfReplay<'B>(BdfPast.ofEntries trace.Entries, calculus, values (), found) |]
             | _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
 
         let changes = field.Changes<'B>(problem.Events, problem.Doses, parameters, calculus.ParameterCotangent)
@@ -59,12 +64,14 @@ module internal TracedSolve =
         MaxOccurrences = event.MaxOccurrences
     }
 
-    let private which (_: IStepper<float[]>) = struct (0, 0)
+    let private which (_: IStepper<float[]>) = 0
 
     let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
         match method with
         | RungeKutta _
-        | Rosenbrock _ -> ()
+        | Rosenbrock _
+        | Esdirk _
+        | Bdf _ -> ()
         | _ ->
             bad
                 $"{method.Name} has no sensitivities on arrays; take an explicit Runge-Kutta method, or Rodas5P for stiff problems."

@@ -17,7 +17,7 @@ type internal OutcomePiece =
 
 /// What a forward solve did, in order.
 [<Sealed>]
-type internal SolveTrace(entries: SolveEntry[], saves: struct (int * float * int)[]) =
+type internal SolveTrace(entries: SolveEntry[], unknowns: float[][], saves: struct (int * float * int)[]) =
     let savesAfter =
         let table = Dictionary<int, List<struct (float * int)>>()
 
@@ -61,6 +61,8 @@ type internal SolveTrace(entries: SolveEntry[], saves: struct (int * float * int
                 false)
 
     member _.Entries = entries
+    /// What the implicit steps found, for each entry.
+    member _.Unknowns = unknowns
 
     /// Saved values that belong to an entry (-1: the start): theta in the step, index into the results.
     member _.SavesAfter(entry: int) : List<struct (float * int)> =
@@ -71,21 +73,39 @@ type internal SolveTrace(entries: SolveEntry[], saves: struct (int * float * int
     member _.OccurrenceOf(entry: int) = occurrences[entry]
     member _.IsFresh(entry: int) = fresh[entry]
 
-/// Records a forward solve. methodOf numbers the method that makes the step about to be accepted, and its order.
+/// Records a forward solve. methodOf numbers the method that makes the step about to be accepted.
 [<Sealed>]
-type internal TraceRecorder(methodOf: IStepper<float[]> -> struct (int * int)) =
+type internal TraceRecorder(methodOf: IStepper<float[]> -> int) =
     let entries = List<SolveEntry>()
+    let unknowns = List<float[]>()
     let saves = List<struct (int * float * int)>()
 
-    member _.Finish() : SolveTrace = SolveTrace(entries.ToArray(), saves.ToArray())
+    member _.Finish() : SolveTrace = SolveTrace(entries.ToArray(), unknowns.ToArray(), saves.ToArray())
 
     interface IStepObserver<float[]> with
         member _.Accepting(stepper, h) =
-            let struct (method, order) = methodOf stepper
-            entries.Add(Stepped { Time = stepper.Time; Length = h; Method = method; Order = order })
+            let struct (order, found) =
+                match stepper with
+                | :? IStepUnknowns<float[]> as details -> struct (details.Order, Array.concat details.Unknowns)
+                | _ -> struct (0, null)
+
+            entries.Add(
+                Stepped {
+                    Time = stepper.Time
+                    Length = h
+                    Method = methodOf stepper
+                    Order = order
+                    Index = entries.Count
+                }
+            )
+
+            unknowns.Add found
 
         member _.Saved(index, theta) = saves.Add(struct ((if theta < 0.0 then -1 else entries.Count - 1), theta, index))
-        member _.Changed(time, event, scheduled) = entries.Add(ChangedBy(time, event, scheduled))
+
+        member _.Changed(time, event, scheduled) =
+            entries.Add(ChangedBy(time, event, scheduled))
+            unknowns.Add null
 
 /// Makes the changes of a solve again over numbers 'B, and transposes them.
 type internal IChangeReplay<'B> =

@@ -19,6 +19,8 @@ type internal StepRecord = {
     Method: int
     /// Order of the formula, for methods that vary it; 0 otherwise.
     Order: int
+    /// Its place among the entries of the record.
+    Index: int
 }
 
 /// One thing the forward solve did.
