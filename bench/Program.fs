@@ -11,6 +11,7 @@ let private workloads: (string * (Settings -> unit))[] = [|
     "stiff_rober", Kinetics.run "rober"
     "stiff_hires", Kinetics.run "hires"
     "banded", Banded.run
+    "ensemble", Ensemble.run
     "neural_ode_forward", NeuralOde.forward
     "neural_ode_train",
     fun settings ->

@@ -5,6 +5,7 @@ open System
 open System.Diagnostics
 open System.Globalization
 open System.IO
+open System.Runtime.InteropServices
 open System.Text.Json
 open Continuum.Bench.Measure
 
@@ -65,13 +66,23 @@ let bandedDriver =
             "-lsundials_cvode -lsundials_nvecserial -lsundials_sunmatrixband -lsundials_sunlinsolband -lm")
 
 /// Runs a driver; ValueNone when it is not there or fails.
-let private ask (driver: string) (problem: string) (variant: string) (rtol: float) (atol: float) (runs: int) =
+let private askWith
+    (files: string[])
+    (driver: string)
+    (problem: string)
+    (variant: string)
+    (rtol: float)
+    (atol: float)
+    (runs: int)
+    =
     if isNull driver then
         ValueNone
     else
         let text (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 
-        match run driver [| problem; variant; text rtol; text atol; string runs; "0.05" |] with
+        let arguments = [| problem; variant; text rtol; text atol; string runs; "0.05" |]
+
+        match run driver (Array.append arguments files) with
         | null -> ValueNone
         | output ->
             use document = JsonDocument.Parse output
@@ -88,9 +99,28 @@ let private ask (driver: string) (problem: string) (variant: string) (rtol: floa
                 |]
             }
 
+let private ask driver problem = askWith [||] driver problem
+
 /// A small problem with a method of the first driver.
 let solve problem method rtol atol runs : Outcome voption = ask driver.Value problem method rtol atol runs
 
 /// A banded problem with CVODE BDF; jacobian is "dq" (its own difference quotients) or "analytic".
 let solveBanded problem jacobian rtol atol runs : Outcome voption =
     ask bandedDriver.Value problem jacobian rtol atol runs
+
+/// The ensemble of the first driver over values of its parameter; State holds all final states, one after another.
+let solveEnsemble (method: string) (rtol: float) (atol: float) (runs: int) (values: float[]) : Outcome voption =
+    let input = Path.GetTempFileName()
+    let output = Path.GetTempFileName()
+
+    try
+        File.WriteAllBytes(input, MemoryMarshal.AsBytes(ReadOnlySpan<float> values).ToArray())
+
+        match askWith [| input; output |] driver.Value "ensemble" method rtol atol runs with
+        | ValueNone -> ValueNone
+        | ValueSome outcome ->
+            let states = MemoryMarshal.Cast<byte, float>(ReadOnlySpan<byte>(File.ReadAllBytes output)).ToArray()
+            ValueSome { outcome with State = states }
+    finally
+        File.Delete input
+        File.Delete output

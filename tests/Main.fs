@@ -21,6 +21,7 @@ let main arguments =
         NumberTests.tests
         BdfTests.tests
         EsdirkTests.tests
+        EnsembleTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests
