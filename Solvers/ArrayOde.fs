@@ -144,6 +144,37 @@ module ArrayOde =
 
         solveField method options (SpanField field) t0 t1 y0
 
+    /// The outcome of a solve that could not start: nothing but the state it was given.
+    let private failedAtStart (method: Method) (t0: float) (y0: float[]) (error: exn) : Solution<float[]> =
+        let status, message, thrown =
+            match error with
+            | :? InconsistentException as e -> e.Status, e.Message, null
+            | e -> Status.FieldThrew, $"{e.GetType().Name} from the field at the start, t = {t0}: {e.Message}", e
+
+        {
+            Status = status
+            Message = message
+            Times = [||]
+            States = [||]
+            FinalTime = t0
+            FinalState = Array.copy y0
+            Occurrences = [||]
+            Dense = ValueNone
+            Statistics = {
+                Evaluations = 0
+                Accepted = 0
+                Rejected = 0
+                SmallestStep = nan
+                LargestStep = nan
+                ErrorEstimate = nan
+                StiffnessEstimate = nan
+                LargestStabilityRatio = nan
+                Implicit = ImplicitWork.Zero
+            }
+            Choices = [| { Time = t0; Method = method.Name; Reason = "asked for" } |]
+            Exception = thrown
+        }
+
     /// solveSystem with an observer of its steps (null for none).
     let internal solveObserved
         (observer: IStepObserver<float[]>)
@@ -175,7 +206,36 @@ module ArrayOde =
 
         let stepper = system.Accept(SystemStepper(method, options, system, y0))
         let space: INormedSpace<float[]> = RealSpace options.Tolerance
-        Integrate.run stepper space.Copy space.Keep space.IsFinite observer options t0 t1 y0
+
+        let run options start =
+            Integrate.run stepper space.Copy space.Keep space.IsFinite observer options t0 t1 start
+
+        match system.Consistency options.Tolerance with
+        | ValueNone -> run options y0
+        | ValueSome make ->
+            SolveOptions.check options t0 t1
+
+            // Events and doses move states too.
+            let consistent (change: float -> float[] -> float[]) = fun t y -> make t (change t y)
+
+            let options = {
+                options with
+                    Events =
+                        options.Events |> Array.map (fun e -> { e with Apply = ValueOption.map consistent e.Apply })
+                    Scheduled = options.Scheduled |> Array.map (fun d -> { d with Apply = consistent d.Apply })
+            }
+
+            let start =
+                try
+                    Ok(make t0 y0)
+                with error ->
+                    Error error
+
+            match start with
+            | Ok start -> run options start
+            | Error error ->
+                stepper.Dispose()
+                failedAtStart method t0 y0 error
 
     /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
     /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a

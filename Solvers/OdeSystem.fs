@@ -25,6 +25,7 @@ type internal Knowledge = {
     Mass: Mass
     /// fE of y' = fE + f; null without one.
     ExplicitPart: VectorField
+    InitialValues: InitialValues
 } with
 
     static member Nothing = {
@@ -34,6 +35,7 @@ type internal Knowledge = {
         Sparsity = Sparsity.Dense
         Mass = Mass.Identity
         ExplicitPart = null
+        InitialValues = InitialValues.Solve
     }
 
 /// A field that keeps its type behind an interface.
@@ -168,6 +170,49 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
 
     /// Whether the field is split in two parts.
     member _.IsSplit = not (isNull knowledge.ExplicitPart)
+
+    /// What to do about algebraic equations at the start, and after events and changes of the state; InitialValues.Solve by default.
+    member this.WithInitialValues(treatment: InitialValues) : OdeSystem =
+        this.Know { knowledge with InitialValues = treatment }
+
+    /// The Jacobian df/dy at (t, y) as implicit methods see it: given, exact or by differences. ArgumentException where y has another size.
+    member this.Jacobian(t: float, y: float[]) : float[,] =
+        if isNull y || y.Length <> size then
+            bad $"The state has {(if isNull y then 0 else y.Length)} components and the system {size}; they must agree."
+
+        let linear = this.LinearSystem(Tolerance.create 1e-6 1e-9)
+        let shape = linear.Shape
+
+        let slope =
+            field.Accept
+                { new IFieldVisitor<float[]> with
+                    member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) =
+                        (field :> IField<float[], float>).Eval(t, y, Array.zeroCreate size)
+                }
+
+        linear.Linearise(t, y, slope)
+
+        Array2D.init size size (fun i j ->
+            if shape.Contains(i, j) then linear.Jacobian[i * shape.Stride + j + shape.Offset] else 0.0)
+
+    /// A function that makes states consistent with the algebraic equations of M at a time; ValueNone where there are none.
+    member internal this.Consistency(tolerance: Tolerance<float[]>) : (float -> float[] -> float[]) voption =
+        let part = AlgebraicPart.ofMass size knowledge.Mass
+
+        if part.Left.Length = 0 || knowledge.InitialValues = InitialValues.Trust then
+            ValueNone
+        else
+            let linear = this.LinearSystem tolerance
+
+            let evaluate =
+                field.Accept
+                    {
+                        new IFieldVisitor<float -> float[] -> float[] -> unit> with
+                            member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) =
+                                fun t y dydt -> (field :> IField<float[], float>).Eval(t, y, dydt) |> ignore
+                    }
+
+            ValueSome(InitialValues.make part knowledge.InitialValues tolerance linear evaluate)
 
     /// The linear systems of implicit steps, for one solve at a time.
     member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =
