@@ -42,8 +42,8 @@ module StiffProblems =
         Exact = fun t -> [| sin t |]
     }
 
-    /// y1' = -y1 + t y3, 0 = y3 + y2 - e^-t ... an index-1 system with a closed form: y1 = cos t, y2 = e^-t sin t, with
-    /// y1' = y1 y2 e^t - sin t - y1 sin t and 0 = y2 e^t - sin t + (y1 - cos t).
+    /// An index-1 system with the solution (cos t, e^-t sin t): y1' = y1 y2 e^t - sin t - y1 sin t and
+    /// 0 = y2 e^t - sin t + (y1 - cos t)(1 + y2^2).
     let algebraic: SystemProblem = {
         Name = "index-1 system"
         System =
@@ -54,14 +54,15 @@ module StiffProblems =
                         dydt[1] <- y[1] * exp t - sin t + (y[0] - cos t) * (1.0 + y[1] * y[1])),
                     2
                 )
-                .WithMass [| 1.0; 0.0 |]
+                .WithMass
+                [| 1.0; 0.0 |]
         Start = 0.0
         End = 1.5
         Initial = [| 1.0; 0.0 |]
         Exact = fun t -> [| cos t; exp -t * sin t |]
     }
 
-    /// M y' = f with the regular M = [2 1; 1 t-free 3] and solution (sin t, cos t): both components in every equation.
+    /// M y' = f with the regular M = [2 1; 1 3] and the solution (sin t, cos t): both components in every equation.
     let massive: SystemProblem = {
         Name = "mass matrix [2 1; 1 3]"
         System =
@@ -110,7 +111,10 @@ module StiffLaws =
 
     let private distance (a: float[]) (b: float[]) = Array.fold2 (fun worst x y -> max worst (abs (x - y))) 0.0 a b
 
-    let private options rtol save : SolveOptions<float[]> = { SolveOptions.create rtol (1e-3 * rtol) with SaveAt = save }
+    let private options rtol save : SolveOptions<float[]> = {
+        SolveOptions.create rtol (1e-3 * rtol) with
+            SaveAt = save
+    }
 
     let private demand (solution: Solution<float[]>) =
         match Solution.toResult solution with
@@ -201,7 +205,11 @@ module StiffLaws =
                 )
 
             struct (h, worst))
-        |> observed $"dense output of {method.Name} has order {order} on {problem.Name}" (float order - 0.3) infinity 1e-12
+        |> observed
+            $"dense output of {method.Name} has order {order} on {problem.Name}"
+            (float order - 0.3)
+            infinity
+            1e-12
 
     /// R(z), from one step of length 1 on y' = z y.
     let stabilityFunction (method: Method) (z: Numerics.Complex) : Numerics.Complex =
@@ -228,10 +236,10 @@ module StiffLaws =
 
     /// |R(z)| <= 1 on the imaginary axis and in the left half plane, and R vanishes at infinity where the method claims it.
     let stability (method: Method) (vanishes: bool) : LawResult =
-        let axis = [ for k in -2.0 .. 0.125 .. 6.0 -> Numerics.Complex(0.0, 10.0 ** k) ]
+        let axis = [ for k in -2.0 .. 0.125..6.0 -> Numerics.Complex(0.0, 10.0 ** k) ]
 
         let inside = [
-            for k in -2.0 .. 0.5 .. 6.0 do
+            for k in -2.0 .. 0.5..6.0 do
                 for angle in [ 0.52; 0.6; 0.75; 0.9; 1.0 ] do
                     Numerics.Complex.FromPolarCoordinates(10.0 ** k, Math.PI * angle)
         ]
@@ -260,7 +268,14 @@ module StiffLaws =
         }
 
     /// At every accepted step the algebraic equations (those whose row of the diagonal mass is zero) hold to a few tolerances.
-    let algebraicResidual (method: Method) (system: OdeSystem) (residual: float -> float[] -> float) (rtol: float) (t1: float) y0 =
+    let algebraicResidual
+        (method: Method)
+        (system: OdeSystem)
+        (residual: float -> float[] -> float)
+        (rtol: float)
+        (t1: float)
+        y0
+        =
         let solution = ArrayOde.solveSystem method (options rtol EverySteps) system 0.0 t1 y0 |> demand
         let worst = Array.map2 (fun t y -> abs (residual t y)) solution.Times solution.States |> Array.max
 

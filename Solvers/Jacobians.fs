@@ -170,11 +170,11 @@ type internal ColumnRows(n: int, sparsity: Sparsity, lists: int[][]) =
 
     static member Of(n, sparsity) = ColumnRows(n, sparsity, Sparsity.rowsOfColumns n sparsity)
 
-/// Forward differences, a colour at an evaluation. The increment of a component is sqrt(eps) of its size, or of the size below
-/// which the tolerances do not look at it, in the direction in which the solution moves. Hairer and Wanner, IV.8.
+/// Forward differences, a colour at an evaluation. The increment of a component is sqrt(eps) of its size, but at least the least one
+/// given for it, in the direction in which the solution moves. Hairer and Wanner, IV.8.
 [<Sealed>]
 type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], float>>
-    (field: 'F, n: int, sparsity: Sparsity, floor: float, autonomous: bool) =
+    (field: 'F, n: int, sparsity: Sparsity, least: float[], autonomous: bool) =
     inherit JacobianSource(Sparsity.shape n sparsity)
     let mutable field = field
     let shape = Sparsity.shape n sparsity
@@ -202,8 +202,8 @@ type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], fl
 
     let increment (y: float[]) (slope: float[]) j =
         seen[j] <- max (abs y[j]) (seen[j] * 0.9)
-        let size = max (max (abs y[j]) (1e-3 * seen[j])) floor
-        let delta = if slope[j] < 0.0 then -root * size else root * size
+        let size = max (root * max (abs y[j]) (1e-3 * seen[j])) least[j]
+        let delta = if slope[j] < 0.0 then -size else size
         // what is added in floating point is what is divided by
         (y[j] + delta) - y[j]
 

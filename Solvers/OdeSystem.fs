@@ -41,8 +41,8 @@ type internal Knowledge = {
 /// A field that keeps its type behind an interface.
 type internal ISystemField =
     abstract Accept: visitor: IFieldVisitor<'R> -> 'R
-    /// A source of Jacobians for one solve; floor is the size of a component below which the tolerances do not look at it.
-    abstract Derivatives: size: int * sparsity: Sparsity * floor: float * autonomous: bool -> JacobianSource
+    /// A source of Jacobians for one solve; least are the shortest increments for differences.
+    abstract Derivatives: size: int * sparsity: Sparsity * least: float[] * autonomous: bool -> JacobianSource
 
 /// A field whose derivatives come from differences unless given.
 [<Sealed>]
@@ -50,8 +50,16 @@ type internal PlainField<'F when 'F: struct and 'F :> IField<float[], float>>(fi
     interface ISystemField with
         member _.Accept visitor = visitor.Visit<'F> field
 
-        member _.Derivatives(size, sparsity, floor, autonomous) =
-            DifferenceJacobian<'F>(field, size, sparsity, floor, autonomous)
+        member _.Derivatives(size, sparsity, least, autonomous) =
+            DifferenceJacobian<'F>(field, size, sparsity, least, autonomous)
+
+/// A generic field with its parameters, whose derivatives are exact.
+[<Sealed>]
+type internal NumberField<'G when 'G: struct and 'G :> IGenericField>(field: 'G, parameters: float[]) =
+    interface ISystemField with
+        member _.Accept visitor = visitor.Visit<GenericField<'G>>(GenericField<'G>(field, parameters))
+
+        member _.Derivatives(_, sparsity, _, autonomous) = ExactJacobian<'G>(field, parameters, sparsity, autonomous)
 
 /// M y' = f(t, y) on float[] with what is known about it: Jacobian, band or sparsity, mass matrix. Immutable: made by OfField or
 /// OfStruct, refined by the With members. Several threads may solve the same system if its field may be called by several.
@@ -185,15 +193,19 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
 
         let slope =
             field.Accept
-                { new IFieldVisitor<float[]> with
-                    member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) =
-                        (field :> IField<float[], float>).Eval(t, y, Array.zeroCreate size)
+                {
+                    new IFieldVisitor<float[]> with
+                        member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) =
+                            (field :> IField<float[], float>).Eval(t, y, Array.zeroCreate size)
                 }
 
         linear.Linearise(t, y, slope)
 
         Array2D.init size size (fun i j ->
-            if shape.Contains(i, j) then linear.Jacobian[i * shape.Stride + j + shape.Offset] else 0.0)
+            if shape.Contains(i, j) then
+                linear.Jacobian[i * shape.Stride + j + shape.Offset]
+            else
+                0.0)
 
     /// A function that makes states consistent with the algebraic equations of M at a time; ValueNone where there are none.
     member internal this.Consistency(tolerance: Tolerance<float[]>) : (float -> float[] -> float[]) voption =
@@ -216,11 +228,21 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
 
     /// The linear systems of implicit steps, for one solve at a time.
     member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =
-        let floor =
-            if tolerance.Rtol > 0.0 && tolerance.Atol > 0.0 then
-                tolerance.Atol / tolerance.Rtol
-            else
-                1e-5
+        // Ten absolute tolerances move nothing that matters, and rounding in the field is small beside them.
+        let least =
+            Array.init size (fun i ->
+                let per (values: float[] voption) (all: float) =
+                    match values with
+                    | ValueSome values -> values[i]
+                    | ValueNone -> all
+
+                let rtol = per tolerance.RtolPer tolerance.Rtol
+                let atol = per tolerance.AtolPer tolerance.Atol
+
+                if atol > 0.0 then
+                    Math.Max(10.0 * atol, (if rtol > 0.0 then 1.5e-8 * Math.Min(1.0, atol / rtol) else 0.0))
+                else
+                    1e-13)
 
         let sparsity =
             match knowledge.Sparsity with
@@ -241,7 +263,7 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
                         Sparsity.Band(max lower massLower, max upper massUpper)
                 | Sparsity.Dense -> Sparsity.Dense
 
-        let derivatives = field.Derivatives(size, sparsity, floor, knowledge.Autonomous)
+        let derivatives = field.Derivatives(size, sparsity, least, knowledge.Autonomous)
 
         let source =
             if isNull knowledge.Jacobian then
@@ -260,3 +282,9 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
 
     /// A system from a field that implements IField as a struct, so that loops are compiled for it.
     static member OfStruct(field: 'F, size: int) : OdeSystem = OdeSystem(PlainField<'F> field, size, Knowledge.Nothing)
+
+    /// A system from a field written once over numbers: loops are compiled for it and its Jacobian is exact. The parameters are read
+    /// at every evaluation. ArgumentException where they are not as many as the field reads.
+    static member OfGeneric(field: 'G, parameters: float[]) : OdeSystem =
+        GenericField<'G>.Check(field, parameters, null)
+        OdeSystem(NumberField<'G>(field, parameters), field.Size, Knowledge.Nothing)

@@ -18,6 +18,7 @@ let main arguments =
         FilesTests.tests
         SolverTests.tests
         MatrixTests.tests
+        StiffTests.tests
         NumberTests.tests
         BdfTests.tests
         EsdirkTests.tests
