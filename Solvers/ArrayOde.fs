@@ -207,8 +207,7 @@ module ArrayOde =
         let stepper = system.Accept(SystemStepper(method, options, system, y0))
         let space: INormedSpace<float[]> = RealSpace options.Tolerance
 
-        let run options start =
-            Integrate.run stepper space.Copy space.Keep space.IsFinite observer options t0 t1 start
+        let run options start = Integrate.run stepper space.Copy space.Keep space.IsFinite observer options t0 t1 start
 
         match system.Consistency options.Tolerance with
         | ValueNone -> run options y0

@@ -25,7 +25,7 @@ type internal Knowledge = {
     Mass: Mass
     /// fE of y' = fE + f; null without one.
     ExplicitPart: VectorField
-    InitialValues: InitialValues
+    StartValues: StartValues
 } with
 
     static member Nothing = {
@@ -35,7 +35,7 @@ type internal Knowledge = {
         Sparsity = Sparsity.Dense
         Mass = Mass.Identity
         ExplicitPart = null
-        InitialValues = InitialValues.Solve
+        StartValues = StartValues.Solve
     }
 
 /// A field that keeps its type behind an interface.
@@ -59,7 +59,7 @@ type internal NumberField<'G when 'G: struct and 'G :> IGenericField>(field: 'G,
     interface ISystemField with
         member _.Accept visitor = visitor.Visit<GenericField<'G>>(GenericField<'G>(field, parameters))
 
-        member _.Derivatives(_, sparsity, _, autonomous) = ExactJacobian<'G>(field, parameters, sparsity, autonomous)
+        member _.Derivatives(_, sparsity, _, autonomous) = ColouredJacobian<'G>(field, parameters, sparsity, autonomous)
 
 /// M y' = f(t, y) on float[] with what is known about it: Jacobian, band or sparsity, mass matrix. Immutable: made by OfField or
 /// OfStruct, refined by the With members. Several threads may solve the same system if its field may be called by several.
@@ -179,9 +179,9 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
     /// Whether the field is split in two parts.
     member _.IsSplit = not (isNull knowledge.ExplicitPart)
 
-    /// What to do about algebraic equations at the start, and after events and changes of the state; InitialValues.Solve by default.
-    member this.WithInitialValues(treatment: InitialValues) : OdeSystem =
-        this.Know { knowledge with InitialValues = treatment }
+    /// What to do about algebraic equations at the start, and after events and changes of the state; StartValues.Solve by default.
+    member this.WithStartValues(treatment: StartValues) : OdeSystem =
+        this.Know { knowledge with StartValues = treatment }
 
     /// The Jacobian df/dy at (t, y) as implicit methods see it: given, exact or by differences. ArgumentException where y has another size.
     member this.Jacobian(t: float, y: float[]) : float[,] =
@@ -211,7 +211,7 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
     member internal this.Consistency(tolerance: Tolerance<float[]>) : (float -> float[] -> float[]) voption =
         let part = AlgebraicPart.ofMass size knowledge.Mass
 
-        if part.Left.Length = 0 || knowledge.InitialValues = InitialValues.Trust then
+        if part.Left.Length = 0 || knowledge.StartValues = StartValues.Trust then
             ValueNone
         else
             let linear = this.LinearSystem tolerance
@@ -224,7 +224,7 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
                                 fun t y dydt -> (field :> IField<float[], float>).Eval(t, y, dydt) |> ignore
                     }
 
-            ValueSome(InitialValues.make part knowledge.InitialValues tolerance linear evaluate)
+            ValueSome(StartValues.make part knowledge.StartValues tolerance linear evaluate)
 
     /// The linear systems of implicit steps, for one solve at a time.
     member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =

@@ -334,10 +334,10 @@ let private algebraic =
             Expect.isLessThan (abs (solution.States[0][1] - 2.0)) 1e-9 "2 + 8 = 10"
             let kept = solve cubic [| 10.0; 2.0 |]
             Expect.equal (kept.States[0]) [| 10.0; 2.0 |] "consistent values are not touched"
-            let refused = solve (cubic.WithInitialValues InitialValues.Check) [| 10.0; 2.1 |]
+            let refused = solve (cubic.WithStartValues StartValues.Check) [| 10.0; 2.1 |]
             Expect.equal refused.Status Status.InconsistentInitialValues "checked"
             Expect.stringContains refused.Message "equation 1" "names the equation"
-            let fine = solve (cubic.WithInitialValues InitialValues.Check) [| 10.0; 2.0 |]
+            let fine = solve (cubic.WithStartValues StartValues.Check) [| 10.0; 2.0 |]
             Expect.equal fine.Status Status.Success fine.Message
 
         testCase "a mass matrix singular in its own way: combinations of equations and of variables"
@@ -469,8 +469,8 @@ let private failures =
                             2
                         )
                         .WithMass([| 1.0; 0.0 |])
-                        .WithInitialValues
-                        InitialValues.Trust
+                        .WithStartValues
+                        StartValues.Trust
 
                 let solution = solve method nothing 1.0 [| 1.0; 1.0 |] (options 1e-6 1e-6)
                 Expect.equal solution.Status Status.SingularMatrix solution.Message

@@ -4,7 +4,7 @@ namespace Continuum
 open System
 
 /// What a solve does about the algebraic equations of a singular mass matrix at its start.
-type InitialValues =
+type StartValues =
     /// Moves the algebraic variables, with M y kept, until the equations hold (Newton's method). The default.
     | Solve = 0
     /// Refuses a start where the equations do not hold to the tolerances.
@@ -122,7 +122,7 @@ module internal AlgebraicPart =
 
 /// Newton's method on the algebraic equations.
 [<RequireQualifiedAccess>]
-module internal InitialValues =
+module internal StartValues =
 
     let private fail status text = raise (InconsistentException(status, text))
 
@@ -152,7 +152,7 @@ module internal InitialValues =
     /// InconsistentException where there is none, naming the equation.
     let make
         (part: AlgebraicPart)
-        (treatment: InitialValues)
+        (treatment: StartValues)
         (tolerance: Tolerance<float[]>)
         (linear: ArrayLinearSystem)
         (field: float -> float[] -> float[] -> unit)
@@ -223,7 +223,7 @@ module internal InitialValues =
 
             if negligible then
                 y
-            elif treatment = InitialValues.Check then
+            elif treatment = StartValues.Check then
                 if step <= 1.0 then
                     y
                 else
@@ -231,7 +231,7 @@ module internal InitialValues =
 
                     fail
                         Status.InconsistentInitialValues
-                        $"The initial values do not satisfy the algebraic equation {row} at t = {t}: its residual is {value:g3}, and the algebraic variables are {step:g3} tolerances away from a solution; correct them, or let the solver find them (InitialValues.Solve)."
+                        $"The initial values do not satisfy the algebraic equation {row} at t = {t}: its residual is {value:g3}, and the algebraic variables are {step:g3} tolerances away from a solution; correct them, or let the solver find them (StartValues.Solve)."
             else
                 // Damped until the next correction, with the same matrix, is shorter (Deuflhard's natural test).
                 let rec search damping =
@@ -261,7 +261,7 @@ module internal InitialValues =
                 Status.InconsistentInitialValues
                 $"No values of the algebraic variables near the initial ones satisfy the algebraic equation {row} at t = {t}: its residual stays at {value:g3} (Newton's method does not converge from there); give better initial values for the algebraic variables, and check that the equation has a solution."
 
-        if m = 0 || treatment = InitialValues.Trust then
+        if m = 0 || treatment = StartValues.Trust then
             y0
         else
             let r = residual y0

@@ -8,7 +8,7 @@ open System.Runtime.Intrinsics
 
 /// The Jacobian of a generic field by Partials over coloured columns. Where a lane is left over df/dt comes with it.
 [<Sealed>]
-type internal ExactJacobian<'G when 'G: struct and 'G :> IGenericField>
+type internal ColouredJacobian<'G when 'G: struct and 'G :> IGenericField>
     (field: 'G, parameters: float[], sparsity: Sparsity, autonomous: bool) =
     inherit JacobianSource(Sparsity.shape field.Size sparsity)
     let n = field.Size
