@@ -24,6 +24,15 @@ public sealed class SolveException : Exception
         Component = Interop.Component(partial.Status, partial.Message);
     }
 
+    internal SolveException(ComplexSolution partial)
+        : base(partial.Message, partial.Exception)
+    {
+        PartialComplex = partial;
+        Status = partial.Status;
+        Time = partial.FinalTime;
+        Component = Interop.Component(partial.Status, partial.Message);
+    }
+
     /// <summary>Why.</summary>
     public SolveStatus Status { get; }
 
@@ -38,6 +47,9 @@ public sealed class SolveException : Exception
 
     /// <summary>Everything up to the failure of a solve on numbers; else null.</summary>
     public Solution? Partial { get; }
+
+    /// <summary>Everything up to the failure of a solve on complex numbers; else null.</summary>
+    public ComplexSolution? PartialComplex { get; }
 
     /// <summary>Everything up to the failure of a solve on tensors, to be disposed; else null.</summary>
     public TensorSolution? PartialTensors { get; }

@@ -17,6 +17,7 @@ let private workloads: (string * (Settings -> unit))[] = [|
     fun settings ->
         NeuralOde.train settings
         Memory.run settings
+    "kepler", Kepler.run
     "limits", Limits.run
 |]
 

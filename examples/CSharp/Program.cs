@@ -1,8 +1,8 @@
-// dotnet run --project examples/CSharp -- 1        (or 2, 3, 4; or all)
+// dotnet run --project examples/CSharp -- 1        (or 2 to 5; or all)
 using System;
 using Examples;
 
-Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run, LynxHare.Run];
+Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run, LynxHare.Run, SolarSystem.Run];
 
 switch (args)
 {
