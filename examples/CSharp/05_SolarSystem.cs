@@ -51,7 +51,7 @@ internal static class SolarSystem
             p0,
             new()
             {
-                Method = SymplecticMethod.Yoshida6,
+                Method = SymplecticMethod.Yoshida6.Compensated(),
                 Step = Year / 2,
                 SaveAt = SaveAt.Times([.. Enumerable.Range(0, 301).Select(i => 100 * i * Year)]),
             }

@@ -66,7 +66,14 @@ let options: SolveOptions<float[]> = {
 }
 
 let solution =
-    HamiltonianOde.solve Splitting.yoshida6 options system 0.0 finish positions (Array.map2 (*) each velocities)
+    HamiltonianOde.solve
+        (Splitting.compensated Splitting.yoshida6)
+        options
+        system
+        0.0
+        finish
+        positions
+        (Array.map2 (*) each velocities)
 
 let distance (y: float[]) i j = sqrt (Seq.sum (seq { for axis in 0..2 -> (y[3 * i + axis] - y[3 * j + axis]) ** 2.0 }))
 
