@@ -40,9 +40,8 @@ type private SystemStepper(method: Method, options: SolveOptions<float[]>, syste
                 let linear = new ArrayLinear(system.LinearSystem options.Tolerance)
                 let zero = Array.zeroCreate like.Length
                 new RosenbrockStepper<float[], RealSpace, 'F, ArrayLinear>(tableau, space, field, linear, like, zero)
-            | Bdf maxOrder when maxOrder < 1 || maxOrder > BdfFormula.maxOrder ->
-                bad $"The largest order of Bdf lies between 1 and {BdfFormula.maxOrder}; got {maxOrder}."
             | Bdf maxOrder ->
+                BdfFormula.check maxOrder
                 let linear = system.LinearSystem options.Tolerance
                 new BdfStepper<float[], RealSpace, 'F>(method.Name, maxOrder, space, field, linear, like)
             | Esdirk tableau ->

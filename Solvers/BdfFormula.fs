@@ -11,6 +11,11 @@ module internal BdfFormula =
     /// Highest order: BDF6 is hardly stable and BDF7 not at all. Hairer, Norsett and Wanner I, section III.3.
     let maxOrder = 5
 
+    /// ArgumentException unless 1 <= order <= 5.
+    let check (order: int) =
+        if order < 1 || order > maxOrder then
+            raise (System.ArgumentException $"The largest order of Bdf lies between 1 and {maxOrder}; got {order}.")
+
     /// Lagrange's basis polynomials of the nodes 0 .. degree at x.
     let basis (distances: float[]) (degree: int) (basis: float[]) =
         for j in 0..degree do

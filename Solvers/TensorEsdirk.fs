@@ -263,7 +263,7 @@ module internal TensorKernels =
         | Esdirk tableau -> new EsdirkTensorKernel(tableau, field, joint, tolerance, like)
         | Bdf _ ->
             bad
-                $"{method.Name} remembers steps of one length history and works on arrays only; on tensors take Rodas5P or Kvaerno5."
+                $"{method.Name} keeps one history of steps for the whole state, so it has no clock for each sample; take Rodas5P or Kvaerno5."
         | _ ->
             bad
                 $"{method.Name} does not step on tensors with a clock for each sample; take a Runge-Kutta method such as Tsit5, or Rodas5P for stiff problems."

@@ -157,3 +157,24 @@ type internal TensorLinearSystem(field: TensorField, joint: bool) =
         member _.Evaluations = matrices.Evaluations
         member _.Work = matrices.Work
         member _.Dispose() = (matrices :> IDisposable).Dispose()
+
+/// The systems of a state under one clock that is a number, for steppers over any space. Factorise refuses when any system is singular.
+[<Sealed>]
+type internal TensorClockSystem(field: TensorField, joint: bool) =
+    let matrices = new TensorMatrices(field, joint)
+
+    interface ILinearSystem<Tensor, float> with
+        member _.Linearise(t, y, _) = matrices.Linearise(TensorField.time field t y, y)
+
+        member _.TimeSlope(t, y, slope, _) =
+            match matrices.TimeSlope(TensorField.time field t y, y) with
+            | null -> torch.zeros_like slope
+            | drift -> drift
+
+        member _.Factorise(g: float) = matrices.Factorise g
+        member _.Solve(r, _) = matrices.Solve r
+        member _.MassTimes(v, _) = matrices.MassTimes v
+        member _.HasIdentityMass = isNull field.Mass
+        member _.Evaluations = matrices.Evaluations
+        member _.Work = matrices.Work
+        member _.Dispose() = (matrices :> IDisposable).Dispose()

@@ -122,6 +122,19 @@ module TensorOde =
             new RungeKuttaStepper<Tensor, TensorSpace, ScalarClockField>(tableau, space, ScalarClockField field, y0)
         | ReversibleHeun
         | Coupled _ -> Reversible.stepper options.Method space field y0
+        | Bdf maxOrder ->
+            BdfFormula.check maxOrder
+            let joint = SampleIndependence.isJoint field (TensorField.time field t0 y0) y0
+            let linear = new TensorClockSystem(field, joint)
+
+            new BdfStepper<Tensor, TensorSpace, ScalarClockField>(
+                options.Method.Name,
+                maxOrder,
+                space,
+                ScalarClockField field,
+                linear,
+                y0
+            )
         | _ -> new TensorKernelStepper(kernelOf options field t0 y0 y0, space, field)
 
     let private replayOf (options: TensorOptions) (field: TensorField) t0 (y0: Tensor) : Tensor -> IReplay =
@@ -164,6 +177,7 @@ module TensorOde =
 
     let private run (told: TensorOptions) recording observer events field t0 t1 (y0: Tensor) =
         let options = told.Solve
+
         let space = TensorSpace(options.Tolerance, recording)
         let stepper = stepperOf told space field t0 y0
         let normed = space :> INormedSpace<Tensor>
@@ -418,6 +432,10 @@ module TensorOde =
     /// What is not differentiable for implicit methods.
     let private checkImplicit (options: TensorOptions) (field: TensorField) =
         if isImplicit options.Method then
+            if options.Method.IsBdf then
+                bad
+                    $"{options.Method.Name} on tensors gives values only; to differentiate a stiff solve take Rodas5P or Kvaerno5, or Differentiation.None."
+
             if options.Solve.Heuristics then
                 bad
                     $"The heuristics of {options.Method.Name} are not differentiable; leave Heuristics out, or take Differentiation.None."

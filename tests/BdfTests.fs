@@ -5,6 +5,7 @@ open System
 open Continuum
 open Continuum.Properties
 open Expecto
+open TorchSharp
 
 let private field (f: float -> float[] -> float[]) =
     VectorField(fun t y dydt -> (f t (y.ToArray())).AsSpan().CopyTo dydt)
@@ -455,8 +456,54 @@ let private failures =
                     "order"
     ]
 
+let private onTensors =
+    testCase "on tensors the steps are those on arrays"
+    <| fun () ->
+        // one relaxation oscillator, mu = 50, on both
+        let onArrays =
+            OdeSystem
+                .OfField(field (fun t y -> [| y[1]; 50.0 * (1.0 - y[0] * y[0]) * y[1] - y[0] + sin t |]), 2)
+                .WithJacobian(fun _ y j ->
+                    j[0, 1] <- 1.0
+                    j[1, 0] <- -100.0 * y[0] * y[1] - 1.0
+                    j[1, 1] <- 50.0 * (1.0 - y[0] * y[0]))
+
+        let onTensors =
+            TensorField.create Seq.empty (fun t y ->
+                let x = y.narrow (1L, 0L, 1L)
+                let v = y.narrow (1L, 1L, 1L)
+                let one = torch.ones_like x
+                let force = one.sub(x.mul x).mul(v).mul(50.0.ToScalar()).sub(x).add(t.sin ())
+                torch.cat ([| v; force |], 1L))
+
+        let arrays = bdf (options 1e-6) onArrays 0.0 20.0 [| 2.0; 0.0 |]
+
+        let told = {
+            TensorOptions.create 1e-6 1e-9 with
+                Method = Bdf 5
+                Differentiation = Differentiation.None
+        }
+
+        use y0 = torch.tensor([| 2.0; 0.0 |]).reshape(1L, 2L)
+        let tensors = (TensorOde.solve told onTensors 0.0 20.0 y0).EnsureSuccess()
+        let accepted = tensors.Statistics.Accepted
+        let difference = abs (accepted - arrays.Statistics.Accepted)
+        Expect.isLessThan difference (2 + accepted / 50) $"steps: {accepted} and {arrays.Statistics.Accepted}"
+        let final = tensors.Final.cpu().data<float>().ToArray()
+        Expect.isLessThan (largest final arrays.FinalState) 1e-4 $"{final} and {arrays.FinalState}"
+
+        // gradients are refused by name
+        y0.requires_grad <- true
+
+        Expect.throwsT<ArgumentException>
+            (fun () ->
+                TensorOde.solve { told with Differentiation = Differentiation.Recorded } onTensors 0.0 1.0 y0
+                |> ignore)
+            "no gradients"
+
 let tests =
     testList "Bdf" [
+        onTensors
         polynomials
         convergence
         stability

@@ -36,6 +36,7 @@ internal static class SolveCases
             ("SolveAsync gives the same bits, and cancels", Async),
             ("the wrapper allocates nothing per step", NoAllocation),
             ("methods have names", Names),
+            ("a stiff problem by backward differentiation formulas", Stiff),
         ];
 
     private static void Decay(double t, ReadOnlySpan<double> y, Span<double> dydt) => dydt[0] = -y[0];
@@ -381,5 +382,25 @@ internal static class SolveCases
         Check.Same(OdeMethod.Reversible(OdeMethod.Tsit5).Order, 5, "order");
         _ = Check.Throws<ArgumentException>(() => OdeMethod.Reversible(OdeMethod.ReversibleHeun));
         _ = Check.Throws<ArgumentOutOfRangeException>(() => OdeMethod.Reversible(OdeMethod.Tsit5, 2));
+    }
+
+    private static void Stiff()
+    {
+        VectorField robertson = (_, y, dydt) =>
+        {
+            double a = 0.04 * y[0];
+            double b = 1e4 * y[1] * y[2];
+            double c = 3e7 * y[1] * y[1];
+            dydt[0] = b - a;
+            dydt[1] = a - b - c;
+            dydt[2] = c;
+        };
+        SolveOptions options = new() { Method = OdeMethod.Bdf, RelTol = 1e-8, AbsTol = 1e-14 };
+        Solution solution = Ode.Solve(robertson, 0, 1e5, [1, 0, 0], options);
+        Check.Near(solution.FinalState[0], 0.017865921142322477, 1e-7, "first component");
+        Check.Near(solution.FinalState[2], 0.9821340061101627, 1e-6, "third component");
+        Check.Same(OdeMethod.BdfUpTo(2).Name, "Bdf(2)", "name");
+        Check.Same(OdeMethod.FromName("bdf"), OdeMethod.Bdf, "by name");
+        _ = Check.Throws<ArgumentOutOfRangeException>(() => OdeMethod.BdfUpTo(6));
     }
 }
