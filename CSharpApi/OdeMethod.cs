@@ -61,7 +61,8 @@ public sealed class OdeMethod
     public static OdeMethod ReversibleHeun { get; } = new(nameof(ReversibleHeun), () => Core.Method.ReversibleHeun);
 
     /// <summary>
-    /// Backward differentiation formulas of order 1 to 5 with variable order and steps, for stiff problems: on numbers only.
+    /// Backward differentiation formulas of order 1 to 5 with variable order and steps, for stiff problems: on numbers, and on tensors
+    /// for values without gradients.
     /// </summary>
     public static OdeMethod Bdf { get; } = new(nameof(Bdf), () => Core.Method.NewBdf(5));
 

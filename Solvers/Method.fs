@@ -15,7 +15,8 @@ type Method =
     | Rosenbrock of RosenbrockTableau
     /// Backward differentiation formulas of order 1 to maxOrder (at most 5), order and step chosen on the way; for stiff problems,
     /// mass matrices and differential-algebraic equations. Lower maxOrder to 2 where oscillations are hardly damped: higher orders
-    /// are A(alpha)-stable only (86, 73 and 51.8 degrees).
+    /// are A(alpha)-stable only (86, 73 and 51.8 degrees). Fixed steps begin at order 1 and climb by one a step. On tensors with one
+    /// clock, for values without gradients.
     | Bdf of maxOrder: int
     /// An ESDIRK method, for stiff problems and mass matrices; an additive one for split fields too.
     | Esdirk of EsdirkTableau
