@@ -66,6 +66,17 @@ public sealed class OdeMethod
     /// </summary>
     public static OdeMethod Bdf { get; } = new(nameof(Bdf), () => Core.Method.NewBdf(5));
 
+    /// <summary>
+    /// The Rosenbrock 2(3) pair of ode23s (Shampine and Reichelt 1997): for stiff problems at loose tolerances.
+    /// </summary>
+    public static OdeMethod Rosenbrock23 { get; } =
+        new(nameof(Rosenbrock23), () => Core.Method.NewRosenbrock(Core.RosenbrockMethods.Rosenbrock23));
+
+    /// <summary>
+    /// Rodas5P (Steinebach 2023), order 5: for stiff problems and differential-algebraic equations at medium to tight tolerances.
+    /// </summary>
+    public static OdeMethod Rodas5P { get; } = new(nameof(Rodas5P), () => Core.Method.NewRosenbrock(Core.RosenbrockMethods.Rodas5P));
+
     /// <summary>The Runge–Kutta methods, by order.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
         [Euler, Midpoint, Heun, Ralston, Bosh3, Rk4, ThreeEighths, Dopri5, Tsit5, Vern7, Dop853, Vern9];
@@ -101,7 +112,7 @@ public sealed class OdeMethod
     public static OdeMethod FromName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun).Append(Bdf);
+        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun).Append(Bdf).Append(Rosenbrock23).Append(Rodas5P);
         return known.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new ArgumentException(
                 $"No method is named '{name}'. Known: {string.Join(", ", known.Select(method => method.Name))}.",

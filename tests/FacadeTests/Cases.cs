@@ -7,5 +7,14 @@ namespace Facade;
 public static class Cases
 {
     public static IEnumerable<(string Name, Action Body)> All =>
-        [.. SolveCases.All, .. EventCases.All, .. TensorCases.All, .. RuntimeCases.All, .. StructuredCases.All, .. SurfaceCases.All, .. DocSnippets.All];
+        [
+            .. SolveCases.All,
+            .. SystemCases.All,
+            .. EventCases.All,
+            .. TensorCases.All,
+            .. RuntimeCases.All,
+            .. StructuredCases.All,
+            .. SurfaceCases.All,
+            .. DocSnippets.All,
+        ];
 }

@@ -1,0 +1,91 @@
+extern alias core;
+
+using System;
+using System.Threading;
+using System.Threading.Tasks;
+using Core = core::Continuum;
+
+namespace Continuum;
+
+public static partial class Ode
+{
+    /// <summary>
+    /// Solves M y' = f(t, y) from y(<paramref name="t0"/>) = <paramref name="y0"/> to <paramref name="t1"/>, with what the system knows of
+    /// its Jacobian and mass matrix.
+    /// </summary>
+    /// <param name="system">The system.</param>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="y0">The initial state, which is copied; algebraic variables may be guesses.</param>
+    /// <param name="options">Method, tolerances, what to save, events; null takes the defaults.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="system"/> is null.</exception>
+    /// <exception cref="ArgumentException">
+    /// The span, the state or an option makes no sense, or the method cannot do what is asked (an explicit one with a mass matrix); the
+    /// message names it.
+    /// </exception>
+    /// <exception cref="SolveException">The solve failed on the way; the exception carries the solution up to there.</exception>
+    /// <exception cref="OperationCanceledException">The cancellation token was signalled.</exception>
+    public static Solution Solve(OdeSystem system, double t0, double t1, ReadOnlySpan<double> y0, SolveOptions? options = null) =>
+        Demand(Run(system, t0, t1, y0.ToArray(), options, default), options, default);
+
+    /// <summary>As <see cref="Solve(OdeSystem, double, double, ReadOnlySpan{double}, SolveOptions?)"/>, but a failure on the way, or
+    /// cancellation, returns false instead of throwing.</summary>
+    /// <param name="system">The system.</param>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="y0">The initial state, which is copied; algebraic variables may be guesses.</param>
+    /// <param name="solution">The solution; after a failure, everything up to it, and why in its status and message.</param>
+    /// <param name="options">Method, tolerances, what to save, events; null takes the defaults.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="system"/> is null.</exception>
+    /// <exception cref="ArgumentException">The span, the state or an option makes no sense; the message names it.</exception>
+    public static bool TrySolve(
+        OdeSystem system,
+        double t0,
+        double t1,
+        ReadOnlySpan<double> y0,
+        out Solution solution,
+        SolveOptions? options = null
+    )
+    {
+        solution = Run(system, t0, t1, y0.ToArray(), options, default);
+        return solution.IsComplete;
+    }
+
+    /// <summary>
+    /// As <see cref="Solve(OdeSystem, double, double, ReadOnlySpan{double}, SolveOptions?)"/>, on the thread pool; everything that
+    /// method throws is thrown when the task is awaited.
+    /// </summary>
+    /// <param name="system">The system; its functions are called on another thread.</param>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="y0">The initial state, which is copied; algebraic variables may be guesses.</param>
+    /// <param name="options">Method, tolerances, what to save, events; null takes the defaults.</param>
+    /// <param name="cancellationToken">Ends the solve, beside the token in the options; polled before every step.</param>
+    public static Task<Solution> SolveAsync(
+        OdeSystem system,
+        double t0,
+        double t1,
+        ReadOnlySpan<double> y0,
+        SolveOptions? options = null,
+        CancellationToken cancellationToken = default
+    )
+    {
+        double[] start = y0.ToArray();
+        return InBackground(
+            () => Demand(Run(system, t0, t1, start, options, cancellationToken), options, cancellationToken),
+            cancellationToken
+        );
+    }
+
+    private static Solution Run(OdeSystem system, double t0, double t1, double[] y0, SolveOptions? options, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(system);
+        options ??= new SolveOptions();
+        using CancellationTokenSource? linked = Link(options, cancellation);
+        ProgressReporter? progress = ProgressReporter.For(options.Progress);
+        Core.SolveOptions<double[]> told = Interop.Options(options, progress, Token(options, linked, cancellation));
+        Core.Solution<double[]> raw = Core.ArrayOde.solveSystem(options.Method.Inner, told, system.Inner, t0, t1, y0);
+        progress?.Finish();
+        return new Solution(raw, options.Events);
+    }
+}

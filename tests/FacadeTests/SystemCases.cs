@@ -1,0 +1,118 @@
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+using Continuum;
+
+namespace Facade;
+
+/// <summary>Systems with Jacobians, structure and mass matrices.</summary>
+internal static class SystemCases
+{
+    internal static IEnumerable<(string Name, Action Body)> All =>
+        [
+            ("Robertson's kinetics by Rodas5P, with and without its Jacobian", Robertson),
+            ("Robertson's kinetics as a differential-algebraic equation from a rough start", Algebraic),
+            ("a band, a pattern and a mass matrix", Structure),
+            ("systems refuse what makes no sense", Misuse),
+        ];
+
+    private static readonly SolveOptions s_stiff = new() { Method = OdeMethod.Rodas5P };
+
+    private static void Kinetics(double t, ReadOnlySpan<double> y, Span<double> dydt)
+    {
+        double slow = 0.04 * y[0];
+        double back = 1e4 * y[1] * y[2];
+        double fast = 3e7 * y[1] * y[1];
+        dydt[0] = back - slow;
+        dydt[1] = slow - back - fast;
+        dydt[2] = fast;
+    }
+
+    private static void KineticsJacobian(double t, ReadOnlySpan<double> y, JacobianMatrix jacobian)
+    {
+        jacobian[0, 0] = -0.04;
+        jacobian[0, 1] = 1e4 * y[2];
+        jacobian[0, 2] = 1e4 * y[1];
+        jacobian[1, 0] = 0.04;
+        jacobian[1, 1] = (-1e4 * y[2]) - (6e7 * y[1]);
+        jacobian[1, 2] = -1e4 * y[1];
+        jacobian[2, 1] = 6e7 * y[1];
+    }
+
+    private static void Robertson()
+    {
+        OdeSystem system = new OdeSystem(Kinetics, 3).WithoutTime();
+        foreach (OdeSystem one in new[] { system, system.WithJacobian(KineticsJacobian) })
+        {
+            Solution solution = Ode.Solve(one, 0, 1e5, [1, 0, 0], s_stiff);
+            Check.Near(solution.FinalState[0], 0.017865921142322477, 1e-7, "y1");
+            Check.Near(solution.FinalState[2], 0.9821340061101627, 1e-7, "y3");
+        }
+
+        Check.Near(system.Jacobian(0, [1, 1e-5, 0.1])[1, 1], -1e3 - 600, 1, "difference");
+        Solution awaited = Task.Run(() => Ode.SolveAsync(system, 0, 1e5, [1, 0, 0], s_stiff)).GetAwaiter().GetResult();
+        Check.Near(awaited.FinalState[0], 0.017865921142322477, 1e-7, "y1, awaited");
+        Solution loose = Ode.Solve(system, 0, 10, [1, 0, 0], new() { Method = OdeMethod.Rosenbrock23, RelTol = 1e-4 });
+        Check.Near(loose.FinalState[0], 0.8413699238, 1e-3, "Rosenbrock23");
+    }
+
+    private static void Algebraic()
+    {
+        OdeSystem system = new OdeSystem(
+            (t, y, dydt) =>
+            {
+                Kinetics(t, y, dydt);
+                dydt[2] = y[0] + y[1] + y[2] - 1;
+            },
+            3
+        ).WithMass([1, 1, 0]);
+        Solution solution = Ode.Solve(system, 0, 1e5, [1, 0, 0.3], s_stiff);
+        Check.Near(solution.FinalState[0], 0.017865921142322477, 1e-7, "y1");
+        bool complete = Ode.TrySolve(system.WithStartValues(StartValues.Check), 0, 1, [1, 0, 0.3], out Solution refused, s_stiff);
+        Check.That(!complete, $"refused");
+        Check.Same(refused.Status, SolveStatus.InconsistentInitialValues, refused.Message);
+    }
+
+    private static void Structure()
+    {
+        OdeSystem heat = new(
+            (t, y, dydt) =>
+            {
+                for (int i = 0; i < y.Length; i++)
+                {
+                    dydt[i] = 100 * ((i > 0 ? y[i - 1] : 0) - (2 * y[i]) + (i < y.Length - 1 ? y[i + 1] : 0));
+                }
+            },
+            30
+        );
+        double[] start = new double[30];
+        start[15] = 1;
+        int[][] rows = new int[30][];
+        for (int i = 0; i < 30; i++)
+        {
+            rows[i] = [Math.Max(0, i - 1), i, Math.Min(29, i + 1)];
+        }
+
+        Solution dense = Ode.Solve(heat, 0, 1, start, s_stiff);
+        Solution banded = Ode.Solve(heat.WithBand(1, 1), 0, 1, start, s_stiff);
+        Solution sparse = Ode.Solve(heat.WithSparsity(rows), 0, 1, start, s_stiff);
+        Check.Near(banded.FinalState[15], dense.FinalState[15], 1e-7, "band");
+        Check.Near(sparse.FinalState[15], dense.FinalState[15], 1e-7, "pattern");
+        Check.That(banded.Statistics.Evaluations < dense.Statistics.Evaluations, $"a band saves evaluations");
+        OdeSystem heavy = new OdeSystem((_, y, dydt) => dydt[0] = -y[0], 1).WithMass(new double[,] { { 2 } });
+        Check.Near(Ode.Solve(heavy, 0, 2, [1], s_stiff).FinalState[0], Math.Exp(-1), 1e-6, "2 y' = -y");
+    }
+
+    private static void Misuse()
+    {
+        OdeSystem system = new(Kinetics, 3);
+        Check.Holds(Check.Throws<ArgumentException>(() => system.WithBand(-1, 0)).Message, "-1 below");
+        Check.Holds(Check.Throws<ArgumentException>(() => system.WithMass([1])).Message, "got 1");
+        Check.Holds(Check.Throws<ArgumentException>(() => Ode.Solve(system, 0, 1, [1], s_stiff)).Message, "1 components");
+        SolveOptions explicitMethod = new() { Method = OdeMethod.Tsit5 };
+        ArgumentException error = Check.Throws<ArgumentException>(
+            () => Ode.Solve(system.WithMass([1, 1, 0]), 0, 1, [1, 0, 0], explicitMethod)
+        );
+        Check.Holds(error.Message, "mass matrix");
+    }
+}
