@@ -501,8 +501,24 @@ let private onTensors =
                 |> ignore)
             "no gradients"
 
+let private sharedLaws =
+    let holds (law: LawResult) = Expect.isTrue law.Holds (string law)
+
+    testList "laws of implicit methods" [
+        testCase "algebraic equations at every step"
+        <| fun () ->
+            let residual (_: float) (y: float[]) = abs (Array.sum y - 1.0)
+            let y0 = [| 1.0; 0.0; 0.0 |]
+            holds (StiffLaws.algebraicResidual (Bdf 5) StiffProblems.robertsonAlgebraic residual 1e-5 1e4 y0)
+
+        for problem in [ StiffProblems.protheroRobinson -1e4; StiffProblems.algebraic; StiffProblems.massive ] do
+            testCase $"{problem.Name}: the solution at the end"
+            <| fun () -> holds (StiffLaws.reference (Bdf 5) 1e-6 100.0 1e-9 problem)
+    ]
+
 let tests =
     testList "Bdf" [
+        sharedLaws
         onTensors
         polynomials
         convergence
