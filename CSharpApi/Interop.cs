@@ -136,8 +136,8 @@ internal static partial class Interop
             );
         }
 
-        // Reversible Heun has an error estimate of order 1.
-        int order = Math.Max(1, settings.Method.Tableau?.ErrorOrder ?? 2);
+        // Reversible Heun has an error estimate of order 1; those of the stiff methods and the automatic choice are of order 4 or 5.
+        int order = Math.Max(1, settings.Method.Tableau?.ErrorOrder ?? settings.Method.Order);
         Core.Feedback pid = Core.Controller.pid(controller.Proportional, controller.Integral, controller.Derivative, order);
         Core.Feedback feedback = new(pid.Beta1, pid.Beta2, pid.Beta3, controller.Safety, controller.MinFactor, controller.MaxFactor);
         return Core.StepControl.NewAdaptive(FSharpValueOption<Core.Feedback>.NewValueSome(feedback));

@@ -85,8 +85,9 @@ public static partial class Ode
         using CancellationTokenSource? linked = Link(options, cancellation);
         ProgressReporter? progress = ProgressReporter.For(options.Progress);
         Core.SolveOptions<double[]> told = Interop.Options(options, progress, Token(options, linked, cancellation));
-        Core.Solution<double[]> raw = options.Method.Inner is Core.Method.RungeKutta inner
-            ? Core.ArrayOde.solve(inner.Item, told, Interop.Field(f), t0, t1, y0)
+        // An empty state is refused by the first door, before there is a system of no size.
+        Core.Solution<double[]> raw = options.Method.Inner is Core.Method.RungeKutta || y0.Length == 0
+            ? Core.ArrayOde.solve(options.Method.Tableau ?? Core.Methods.Tsit5, told, Interop.Field(f), t0, t1, y0)
             : Core.ArrayOde.solveSystem(options.Method.Inner, told, Core.OdeSystem.OfField(Interop.Field(f), y0.Length), t0, t1, y0);
         progress?.Finish();
         return new Solution(raw, options.Events);

@@ -19,6 +19,13 @@ public sealed class OdeMethod
         _method = new Lazy<Core.Method>(method);
     }
 
+    /// <summary>
+    /// The automatic choice, the default on numbers: an explicit method chosen by the tolerance (<see cref="Tsit5"/>, <see cref="Vern7"/> or
+    /// <see cref="Vern9"/>) as long as stability does not limit its steps, a stiff one (Rodas5P, or <see cref="Bdf"/> for more than 32 components) where it
+    /// does, and back. <see cref="Solution.Methods"/> says what was taken, when and why. On numbers only.
+    /// </summary>
+    public static OdeMethod Automatic { get; } = new(nameof(Automatic), () => Core.Method.Automatic);
+
     /// <summary>The explicit Euler method: order 1, fixed steps.</summary>
     public static OdeMethod Euler { get; } = Known(nameof(Euler));
 
@@ -43,7 +50,7 @@ public sealed class OdeMethod
     /// <summary>The Dormand–Prince 5(4) pair: adaptive.</summary>
     public static OdeMethod Dopri5 { get; } = Known(nameof(Dopri5));
 
-    /// <summary>The Tsitouras 5(4) pair: adaptive; the default and the usual first choice.</summary>
+    /// <summary>The Tsitouras 5(4) pair: adaptive; the default on tensors and the usual first choice.</summary>
     public static OdeMethod Tsit5 { get; } = Known(nameof(Tsit5));
 
     /// <summary>Verner's 7(6) pair: adaptive, for tight tolerances.</summary>
@@ -112,7 +119,7 @@ public sealed class OdeMethod
     public static OdeMethod FromName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        IEnumerable<OdeMethod> known = All.Append(ReversibleHeun).Append(Bdf).Append(Rosenbrock23).Append(Rodas5P);
+        IEnumerable<OdeMethod> known = All.Append(Automatic).Append(ReversibleHeun).Append(Bdf).Append(Rosenbrock23).Append(Rodas5P);
         return known.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new ArgumentException(
                 $"No method is named '{name}'. Known: {string.Join(", ", known.Select(method => method.Name))}.",

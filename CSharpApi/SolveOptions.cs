@@ -20,8 +20,8 @@ public abstract record SolveSettings
 {
     private protected SolveSettings() { }
 
-    /// <summary>The method. Default: <see cref="OdeMethod.Tsit5"/>.</summary>
-    public OdeMethod Method { get; init; } = OdeMethod.Tsit5;
+    /// <summary>The method. Default: <see cref="OdeMethod.Automatic"/> on numbers, <see cref="OdeMethod.Tsit5"/> on tensors.</summary>
+    public OdeMethod Method { get; init; } = OdeMethod.Automatic;
 
     /// <summary>The relative tolerance.</summary>
     public double RelTol { get; init; } = 1e-6;
@@ -90,6 +90,7 @@ public sealed record TensorSolveOptions : SolveSettings
     /// <summary>The default options.</summary>
     public TensorSolveOptions()
     {
+        Method = OdeMethod.Tsit5;
         RelTol = 1e-5;
         AbsTol = 1e-7;
     }

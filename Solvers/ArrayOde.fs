@@ -24,9 +24,44 @@ module Solution =
 /// Makes the stepper of a method on a system, compiled for the field's type.
 type private SystemStepper(method: Method, options: SolveOptions<float[]>, system: OdeSystem, like: float[]) =
     let bad (text: string) : IStepper<float[]> = raise (ArgumentException text)
+    let mutable linear = Unchecked.defaultof<ArrayLinearSystem>
+
+    let newLinear () =
+        linear <- system.LinearSystem options.Tolerance
+        linear
+
+    /// The linear system of the implicit stepper made last.
+    member _.Linear = linear
+
+    /// Both halves of the automatic choice; only the stiff one where no explicit method will do.
+    member private _.Automatic<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) : IStepper<float[]> =
+        let stiff = AutomaticChoice.stiff system
+        let maker = SystemStepper(stiff, options, system, like)
+
+        let makeStiff () : StiffHalf =
+            let stepper = (maker :> IFieldVisitor<IStepper<float[]>>).Visit<'F> field
+            let estimate = SpectralEstimate maker.Linear.Shape
+            { Stepper = stepper; Radius = fun () -> estimate.Radius maker.Linear.Jacobian }
+
+        let explicit = AutomaticChoice.explicit options
+        let whyStiff = AutomaticChoice.whyStiff system
+
+        let stepper =
+            if isNull whyStiff then
+                new RungeKuttaStepper<float[], RealSpace, 'F>(explicit, RealSpace options.Tolerance, field, like)
+                :> IStepper<float[]>
+            else
+                Unchecked.defaultof<_>
+
+        let feedback =
+            match options.Control with
+            | Adaptive feedback -> feedback
+            | Fixed _ -> ValueNone
+
+        new AutomaticStepper(stepper, explicit.Name, whyStiff, makeStiff, stiff.Name, feedback)
 
     interface IFieldVisitor<IStepper<float[]>> with
-        member _.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) : IStepper<float[]> =
+        member this.Visit<'F when 'F: struct and 'F :> IField<float[], float>>(field: 'F) : IStepper<float[]> =
             let space = RealSpace options.Tolerance
 
             match method with
@@ -37,15 +72,15 @@ type private SystemStepper(method: Method, options: SolveOptions<float[]>, syste
                 else
                     new RungeKuttaStepper<float[], RealSpace, 'F>(tableau, space, field, like)
             | Rosenbrock tableau ->
-                let linear = new ArrayLinear(system.LinearSystem options.Tolerance)
+                let linear = new ArrayLinear(newLinear ())
                 let zero = Array.zeroCreate like.Length
                 new RosenbrockStepper<float[], RealSpace, 'F, ArrayLinear>(tableau, space, field, linear, like, zero)
             | Bdf maxOrder ->
                 BdfFormula.check maxOrder
-                let linear = system.LinearSystem options.Tolerance
+                let linear = newLinear ()
                 new BdfStepper<float[], RealSpace, 'F>(method.Name, maxOrder, space, field, linear, like)
             | Esdirk tableau ->
-                let linear = new ArrayLinear(system.LinearSystem options.Tolerance)
+                let linear = new ArrayLinear(newLinear ())
 
                 // A controller of the caller's is followed; otherwise the method chooses steps that spare its factorisations.
                 let own =
@@ -68,6 +103,7 @@ type private SystemStepper(method: Method, options: SolveOptions<float[]>, syste
                     let explicitField = SpanField explicitPart
 
                     new EsdirkStepper<_, _, 'F, _, _>(tableau, true, space, field, explicitField, linear, own, like)
+            | Automatic -> this.Automatic<'F> field
             | ReversibleHeun
             | Coupled _ ->
                 bad $"{method.Name} works on tensors only; on arrays take a Runge-Kutta method such as Tsit5."
@@ -194,7 +230,8 @@ module ArrayOde =
             )
 
         match method with
-        | Esdirk _ -> ()
+        | Esdirk _
+        | Automatic -> ()
         | other when system.IsSplit ->
             raise (
                 ArgumentException(

@@ -20,8 +20,12 @@ type Method =
     | Bdf of maxOrder: int
     /// An ESDIRK method, for stiff problems and mass matrices; an additive one for split fields too.
     | Esdirk of EsdirkTableau
+    /// An explicit method as long as stability does not limit its steps, a stiff one where it does, and back; with a mass matrix the
+    /// stiff one from the start. Both are chosen by tolerance and size; the solution's Choices say what was taken, when and why.
+    /// On arrays only.
+    | Automatic
 
-    /// Order of convergence.
+    /// Order of convergence; Automatic: of its methods at moderate tolerances.
     member this.Order =
         match this with
         | RungeKutta tableau
@@ -30,6 +34,7 @@ type Method =
         | ReversibleHeun -> 2
         | Rosenbrock tableau -> tableau.Order
         | Bdf maxOrder -> maxOrder
+        | Automatic -> 5
 
     /// Name for reports.
     member this.Name =
@@ -41,3 +46,4 @@ type Method =
         | Rosenbrock tableau -> tableau.Name
         | Bdf 5 -> "Bdf"
         | Bdf maxOrder -> $"Bdf({maxOrder})"
+        | Automatic -> "Automatic"

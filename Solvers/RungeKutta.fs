@@ -86,6 +86,11 @@ type internal RungeKuttaKernel<'S, 'T, 'P, 'F when 'P: struct and 'P :> IStateSp
 type internal IHoldsStates<'S> =
     abstract ForEach: visit: ('S -> unit) -> unit
 
+/// A stepper that tells, without evaluations and allocations, how stiff the attempted step was.
+type internal IStiffnessProbe =
+    /// Estimate of the largest |eigenvalue| of the Jacobian along the attempted step; NaN where it is not known.
+    abstract Stiffness: float
+
 /// What steppers under a scalar clock choose by themselves.
 [<RequireQualifiedAccess>]
 module internal StepDefaults =
@@ -170,6 +175,7 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
     let stages = tableau.Stages
     let dense = tableau.Raw.Dense
     let total = stages + dense.ExtraC.Length
+    let struct (stiffFrom, stiffTo) = tableau.StiffnessPair
     let weights: float[] = Array.zeroCreate total
     let mutable t = 0.0
     let mutable h = 0.0
@@ -221,6 +227,22 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
     member internal _.Kernel = kernel
     /// Signed length of the attempted step.
     member internal _.H = h
+
+    /// The ratio |k_j - k_i| / |g_j - g_i| of the tableau's stiffness pair, on the attempted step.
+    member internal _.Stiffness =
+        if stiffFrom < 0 then
+            nan
+        else
+            let state = if tableau.Fsal then candidate else kernel.LastStage
+            let distance = space.Distance(state, kernel.StiffStage)
+
+            if distance = 0.0 then
+                nan
+            else
+                space.Distance(k[stiffTo], k[stiffFrom]) / distance
+
+    interface IStiffnessProbe with
+        member this.Stiffness = this.Stiffness
 
     interface IStepper<'S> with
         member _.ErrorOrder = tableau.ErrorOrder
@@ -323,24 +345,14 @@ type RungeKuttaStepper<'S, 'P, 'F when 'P: struct and 'P :> INormedSpace<'S> and
 
         member _.Evaluations = kernel.Evaluations
 
-        member _.Heuristics() =
+        member this.Heuristics() =
             let error =
                 match tableau.Raw.Error with
                 | NoEstimate -> nan
                 | Embedded w
                 | Dop853Pair(w, _) -> space.Distance(space.Combine(space.Allocate y, y, h, w, k, stages), y)
 
-            let struct (i, j) = tableau.StiffnessPair
-
-            let stiffness =
-                if i < 0 then
-                    nan
-                else
-                    let state = if tableau.Fsal then candidate else kernel.LastStage
-                    let distance = space.Distance(state, kernel.StiffStage)
-                    if distance = 0.0 then nan else space.Distance(k[j], k[i]) / distance
-
-            struct (error, stiffness)
+            struct (error, this.Stiffness)
 
         member _.StabilityRadius = tableau.StabilityRadius
 

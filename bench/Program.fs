@@ -19,6 +19,7 @@ let private workloads: (string * (Settings -> unit))[] = [|
         Memory.run settings
     "kepler", Kepler.run
     "limits", Limits.run
+    "work_precision", WorkPrecision.run
 |]
 
 let private usage () =

@@ -23,6 +23,7 @@ let main arguments =
         BdfTests.tests
         EsdirkTests.tests
         EnsembleTests.tests
+        AutomaticTests.tests
         GradientTests.tests
         RegressionTests.tests
         ReversibleTests.tests

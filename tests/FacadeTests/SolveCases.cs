@@ -15,6 +15,7 @@ internal static class SolveCases
     internal static IEnumerable<(string Name, Action Body)> All =>
         [
             ("the defaults solve decay to their tolerance", Defaults),
+            ("the default method turns to a stiff one and says why", DefaultTurnsStiff),
             ("every Runge-Kutta method solves a rotation at its order", EveryMethod),
             ("a field that depends on time", TimeDependent),
             ("backward in time returns to the start", Backward),
@@ -283,6 +284,27 @@ internal static class SolveCases
         Refuses("PID", 1, [1], new() { Controller = StepController.Pid(0, 0, 0) });
         Refuses("tensors", 1, [1], new() { Method = OdeMethod.ReversibleHeun });
         _ = Check.Throws<ArgumentNullException>(() => Ode.Solve((VectorField)null!, 0, 1, [1]));
+    }
+
+    private static void DefaultTurnsStiff()
+    {
+        static void Robertson(double t, ReadOnlySpan<double> y, Span<double> dydt)
+        {
+            double forward = 0.04 * y[0];
+            double back = 1e4 * y[1] * y[2];
+            double third = 3e7 * y[1] * y[1];
+            dydt[0] = back - forward;
+            dydt[1] = forward - back - third;
+            dydt[2] = third;
+        }
+
+        Solution solution = Ode.Solve(Robertson, 0, 1e5, [1, 0, 0], new() { AbsTol = 1e-10 });
+        Check.That(solution.Methods.Select(choice => choice.Method).SequenceEqual(["Tsit5", "Rodas5P"]), $"{string.Join("; ", solution.Methods)}");
+        Check.That(solution.Methods[1].Time is > 0 and < 10, $"stiff from {solution.Methods[1].Time}");
+        Check.Holds(solution.Methods[1].Reason, "stability interval");
+        Check.That(Math.Abs(solution.FinalState[0] - 0.017865921142322477) < 1e-6, $"y1 = {solution.FinalState[0]}");
+        Check.Same(new SolveOptions().Method, OdeMethod.Automatic, "default on numbers");
+        Check.Same(new TensorSolveOptions().Method, OdeMethod.Tsit5, "default on tensors");
     }
 
     private static void Cancels()
