@@ -53,6 +53,8 @@ internal static partial class Interop
         );
     }
 
+    internal static FSharpFunc<TA, TResult> Function<TA, TResult>(Func<TA, TResult> function) => FuncConvert.FromFunc(function);
+
     internal static Core.IDenseSolution<T>? OrNull<T>(FSharpValueOption<Core.IDenseSolution<T>> dense) =>
         dense.IsValueSome ? dense.Value : null;
 

@@ -39,8 +39,14 @@ let private root = Path.Combine(__SOURCE_DIRECTORY__, "..")
 
 let tests =
     testList "Docs" [
-        for page, source, count in [ "CSharp.md", "FacadeTests/DocSnippets.cs", 9; "FSharp.md", "DocSnippets.fs", 8 ] do
-            test $"{page} holds the code that runs here" {
+        for page, source, count in
+            [
+                "CSharp.md", "FacadeTests/DocSnippets.cs", 9
+                "FSharp.md", "DocSnippets.fs", 8
+                "Numbers.md", "FacadeTests/NumberSnippets.cs", 3
+                "Numbers.md", "NumberSnippets.fs", 3
+            ] do
+            test $"{page} holds the code of {source} that runs here" {
                 let text = File.ReadAllText(Path.Combine(root, "docs", page))
                 let found = snippets (Path.Combine(__SOURCE_DIRECTORY__, source))
                 Expect.equal found.Length count "snippets"

@@ -33,6 +33,7 @@ let main arguments =
         EstimationTests.tests
         SensitivityTests.tests
         FacadeTests.tests
+        NumberSnippets.tests
         DocSnippets.tests
         LawTests.tests
         StructuredTests.tests

@@ -11,10 +11,12 @@ public static class Cases
             .. SolveCases.All,
             .. SystemCases.All,
             .. EventCases.All,
+            .. EnsembleCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
             .. StructuredCases.All,
             .. SurfaceCases.All,
             .. DocSnippets.All,
+            .. NumberSnippets.All,
         ];
 }

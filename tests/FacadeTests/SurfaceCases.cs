@@ -38,9 +38,15 @@ internal static class SurfaceCases
 
     private static IEnumerable<Type> Parts(Type type) =>
         type.HasElementType ? Parts(type.GetElementType()!)
-        : type.IsGenericParameter ? type.GetGenericParameterConstraints().Where(c => c != type).SelectMany(Parts)
+        : type.IsGenericParameter ? type.GetGenericParameterConstraints().SelectMany(Constraint)
         : type.IsGenericType ? type.GetGenericArguments().SelectMany(Parts).Append(type.GetGenericTypeDefinition())
         : [type];
+
+    /// <summary>A constraint may be on the parameter itself (T : IReal&lt;T&gt;), so parameters inside are not followed.</summary>
+    private static IEnumerable<Type> Constraint(Type type) =>
+        type.IsGenericType
+            ? type.GetGenericArguments().Where(a => !a.IsGenericParameter).SelectMany(Parts).Append(type.GetGenericTypeDefinition())
+            : [type];
 
     private static IEnumerable<Type> Signature(MemberInfo member) =>
         member switch
