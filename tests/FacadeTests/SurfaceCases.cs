@@ -118,6 +118,7 @@ internal static class SurfaceCases
             PropertyInfo => $"P:{Name(type)}.{member.Name}",
             ConstructorInfo => $"M:{Name(type)}.#ctor",
             EventInfo => $"E:{Name(type)}.{member.Name}",
+            MethodInfo { IsGenericMethod: true } method => $"M:{Name(type)}.{member.Name}``{method.GetGenericArguments().Length}",
             _ => $"M:{Name(type)}.{member.Name}",
         };
 
