@@ -157,7 +157,7 @@ module Sensitivity =
         TracedSolve.run method options problem t0 t1 y0
 
     /// The solution from y(t0) = y0 to t1 and its derivatives for the columns. A failed solve is in Solution.Status, with the derivatives
-    /// of the part before the failure. ArgumentException where sizes or options do not fit, or options hold events (give them to the problem).
+    /// of the part before the failure. Step control looks at the solution only, not at its derivatives. ArgumentException where sizes or options do not fit, or options hold events (give them to the problem).
     let forward
         (method: Method)
         (options: SolveOptions<float[]>)
@@ -179,18 +179,21 @@ module Sensitivity =
     let private dot (a: float[]) (b: float[]) = Array.fold2 (fun s x y -> s + x * y) 0.0 a b
 
     /// Fills the derivatives for the span's ends: the initial state flows on from a later start, the final one to a later end.
-    let private withTimes problem t0 y0 (endCotangent: float[]) (gradient: LossGradient) =
+    let private withTimes (problem: SensitivityProblem) t0 y0 (endCotangent: float[]) (gradient: LossGradient) =
         let solution = gradient.Solution
 
-        {
-            gradient with
-                Start = -(dot gradient.InitialValues (slopeAt problem t0 y0))
-                End =
-                    if isNull endCotangent || solution.Status = Status.Terminated then
-                        0.0
-                    else
-                        dot endCotangent (slopeAt problem solution.FinalTime solution.FinalState)
-        }
+        if not problem.System.HasIdentityMass then
+            gradient
+        else
+            {
+                gradient with
+                    Start = -(dot gradient.InitialValues (slopeAt problem t0 y0))
+                    End =
+                        if isNull endCotangent || solution.Status = Status.Terminated then
+                            0.0
+                        else
+                            dot endCotangent (slopeAt problem solution.FinalTime solution.FinalState)
+            }
 
     let private failed (problem: SensitivityProblem) solution choice : LossGradient = {
         Value = nan
@@ -202,11 +205,7 @@ module Sensitivity =
         Choice = choice
     }
 
-    let private backward (adjoint: AdjointOptions) (traced: TracedSolve) (y0: float[]) (c: OutcomeCotangents) =
-        let struct (sweep, calculus) = traced.Sweep<Real>(NumberRows.constants<Real> traced.Parameters)
-        let initial = sweep.Backward(NumberRows.constants<Real> y0, Backward.cotangentsOf c, adjoint.MaxStates)
-        struct (Backward.values initial, Backward.values calculus.ParameterCotangent)
-
+    /// The cotangent of the state at the end of the span, where that is what was saved.
     let private finalCotangent (options: SolveOptions<float[]>) (c: OutcomeCotangents) =
         let saved =
             if options.SaveAt.IsEndOnly && not (isNull c.States) && c.States.Length > 0 then
@@ -218,6 +217,82 @@ module Sensitivity =
         | null, final -> final
         | saved, null -> saved
         | saved, final -> Array.map2 (+) saved final
+
+    let private backward (adjoint: AdjointOptions) (traced: TracedSolve) (y0: float[]) (c: OutcomeCotangents) =
+        let struct (sweep, calculus) = traced.Sweep<Real>(NumberRows.constants<Real> traced.Parameters)
+        let initial = sweep.Backward(NumberRows.constants<Real> y0, Backward.cotangentsOf c, adjoint.MaxStates)
+        struct (Backward.values initial, Backward.values calculus.ParameterCotangent)
+
+    /// The cotangents times the sensitivity matrices.
+    let private contract (traced: TracedSolve) (y0: float[]) (c: OutcomeCotangents) reason =
+        let n = y0.Length
+        let s = ForwardColumns.run traced y0 Everything reason
+        let total: float[] = Array.zeroCreate (n + traced.Parameters.Length)
+
+        let add (cotangent: float[]) (matrix: float[,]) =
+            if not (isNull cotangent) then
+                for j in 0 .. total.Length - 1 do
+                    for i in 0 .. n - 1 do
+                        total[j] <- total[j] + cotangent[i] * matrix[i, j]
+
+        let addAll (cotangents: float[][]) (matrices: float[,][]) =
+            if not (isNull cotangents) then
+                Array.iter2 add cotangents matrices
+
+        addAll c.States s.States
+        add c.Final s.Final
+        addAll c.Before (s.Occurrences |> Array.map _.Before)
+        addAll c.After (s.Occurrences |> Array.map _.After)
+
+        if not (isNull c.EventTimes) then
+            for o in 0 .. s.Occurrences.Length - 1 do
+                for j in 0 .. total.Length - 1 do
+                    total[j] <- total[j] + c.EventTimes[o] * s.Occurrences[o].Time[j]
+
+        struct (Array.sub total 0 n, Array.sub total n traced.Parameters.Length)
+
+    let private choose (mode: SensitivityMode voption) (problem: SensitivityProblem) =
+        let inputs = problem.Size + problem.Field.Parameters.Length
+
+        match mode with
+        | ValueSome SensitivityMode.Adjoint when problem.Field.IsForwardOnly ->
+            bad
+                "A field given as a delegate can be differentiated forward only; for the adjoint give the problem by SensitivityProblem.OfGeneric."
+        | ValueSome mode -> { Mode = mode; Reason = "asked for" }
+        | ValueNone when problem.Field.IsForwardOnly -> {
+            Mode = SensitivityMode.Forward
+            Reason = "the field is a delegate"
+          }
+        | ValueNone when inputs <= forwardLimit -> {
+            Mode = SensitivityMode.Forward
+            Reason = $"{inputs} states and parameters, at most {forwardLimit}"
+          }
+        | ValueNone -> {
+            Mode = SensitivityMode.Adjoint
+            Reason = $"{inputs} states and parameters, more than {forwardLimit}"
+          }
+
+    /// The gradient of a loss; cotangents gives it, its derivatives for the outcome, and those for the parameters directly.
+    let private gradientOf choice adjoint method options cotangents problem t0 t1 (y0: float[]) : LossGradient =
+        let traced = trace method options problem t0 t1 y0
+
+        if not (succeeded traced.Solution) then
+            failed problem traced.Solution choice
+        else
+            let struct (value, c, direct: float[]) = cotangents traced
+
+            let struct (initial, parameters) =
+                if choice.Mode = SensitivityMode.Forward then
+                    contract traced y0 c choice.Reason
+                else
+                    backward adjoint traced y0 c
+
+            withTimes problem t0 y0 (finalCotangent options c) {
+                failed problem traced.Solution choice with
+                    Value = value
+                    InitialValues = initial
+                    Parameters = if isNull direct then parameters else Array.map2 (+) parameters direct
+            }
 
     /// The gradient of a loss whose derivatives for the outcome the caller knows: cotangents sees the solution and returns the loss and its
     /// derivatives. Backward over the recorded steps. Failures as in forward; the gradient of a failed solve is NaN.
@@ -231,21 +306,28 @@ module Sensitivity =
         (t1: float)
         (y0: float[])
         : LossGradient =
-        let traced = trace method options problem t0 t1 y0
-        let choice = { Mode = SensitivityMode.Adjoint; Reason = "asked for" }
-
-        if not (succeeded traced.Solution) then
-            failed problem traced.Solution choice
-        else
+        let known (traced: TracedSolve) =
             let struct (value, c) = cotangents traced.Solution
-            let struct (initial, parameters) = backward adjoint traced y0 c
+            struct (value, c, null)
 
-            withTimes problem t0 y0 (finalCotangent options c) {
-                failed problem traced.Solution choice with
-                    Value = value
-                    InitialValues = initial
-                    Parameters = parameters
-            }
+        gradientOf (choose (ValueSome SensitivityMode.Adjoint) problem) adjoint method options known problem t0 t1 y0
+
+    /// As adjoint, in the way asked for, or (ValueNone) chosen by size as in gradientBy.
+    let gradientWith
+        (mode: SensitivityMode voption)
+        (method: Method)
+        (options: SolveOptions<float[]>)
+        (cotangents: Solution<float[]> -> struct (float * OutcomeCotangents))
+        (problem: SensitivityProblem)
+        (t0: float)
+        (t1: float)
+        (y0: float[])
+        : LossGradient =
+        let known (traced: TracedSolve) =
+            let struct (value, c) = cotangents traced.Solution
+            struct (value, c, null)
+
+        gradientOf (choose mode problem) AdjointOptions.Default method options known problem t0 t1 y0
 
     let private lossCotangents (loss: IGenericLoss) (traced: TracedSolve) =
         let solution = traced.Solution
@@ -266,21 +348,6 @@ module Sensitivity =
                 },
                 Backward.values direct)
 
-    let private gradientForward (traced: TracedSolve) (y0: float[]) (c: OutcomeCotangents) reason =
-        let n = y0.Length
-        let s = ForwardColumns.run traced y0 Everything reason
-        let total: float[] = Array.zeroCreate (n + traced.Parameters.Length)
-
-        for j in 0 .. total.Length - 1 do
-            for at in 0 .. s.States.Length - 1 do
-                for i in 0 .. n - 1 do
-                    total[j] <- total[j] + c.States[at][i] * s.States[at][i, j]
-
-            for o in 0 .. s.Occurrences.Length - 1 do
-                total[j] <- total[j] + c.EventTimes[o] * s.Occurrences[o].Time[j]
-
-        struct (Array.sub total 0 n, Array.sub total n traced.Parameters.Length)
-
     /// The gradient of a loss for initial values and parameters in the way asked for, or (ValueNone) chosen by size: forward up to 100
     /// states and parameters together, else backward. Failures as in adjoint.
     let gradientBy
@@ -293,38 +360,7 @@ module Sensitivity =
         (t1: float)
         (y0: float[])
         : LossGradient =
-        let traced = trace method options problem t0 t1 y0
-        let inputs = problem.Size + problem.Field.Parameters.Length
-
-        let choice =
-            match mode with
-            | ValueSome mode -> { Mode = mode; Reason = "asked for" }
-            | ValueNone when inputs <= forwardLimit -> {
-                Mode = SensitivityMode.Forward
-                Reason = $"{inputs} states and parameters, at most {forwardLimit}"
-              }
-            | ValueNone -> {
-                Mode = SensitivityMode.Adjoint
-                Reason = $"{inputs} states and parameters, more than {forwardLimit}"
-              }
-
-        if not (succeeded traced.Solution) then
-            failed problem traced.Solution choice
-        else
-            let struct (value, c, direct) = lossCotangents loss traced
-
-            let struct (initial, parameters) =
-                if choice.Mode = SensitivityMode.Forward then
-                    gradientForward traced y0 c choice.Reason
-                else
-                    backward AdjointOptions.Default traced y0 c
-
-            withTimes problem t0 y0 (finalCotangent options c) {
-                failed problem traced.Solution choice with
-                    Value = value
-                    InitialValues = initial
-                    Parameters = Array.map2 (+) parameters direct
-            }
+        gradientOf (choose mode problem) AdjointOptions.Default method options (lossCotangents loss) problem t0 t1 y0
 
     /// gradientBy, chosen by size.
     let gradient method options loss problem t0 t1 y0 : LossGradient =
@@ -349,6 +385,7 @@ module Sensitivity =
             bad
                 $"The direction has {initial.Length} initial values and {parameters.Length} parameters; the problem has {problem.Size} and {m}."
 
+        choose (ValueSome SensitivityMode.Adjoint) problem |> ignore
         let traced = trace method options problem t0 t1 y0
         let choice = { Mode = SensitivityMode.Adjoint; Reason = "forward over adjoint" }
 

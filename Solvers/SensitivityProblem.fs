@@ -13,6 +13,8 @@ type internal IDifferentiableField =
     abstract Parameters: float[]
     /// The same field for the forward solve.
     abstract System: OdeSystem
+    /// Whether only first derivatives, forward, can be had.
+    abstract IsForwardOnly: bool
     /// Derivatives of the field with these parameters.
     abstract Calculus<'B when 'B: struct and 'B :> IReal<'B>> : parameters: 'B[] -> IFieldCalculus<'B>
 
@@ -53,14 +55,71 @@ type internal DifferentiableField<'G when 'G: struct and 'G :> IGenericField>(fi
         member _.Size = field.Size
         member _.Parameters = parameters
         member _.System = system
+        member _.IsForwardOnly = false
         member _.Calculus(numbers: 'B[]) = GenericCalculus<'B, 'G>(field, numbers)
 
         member _.Changes(events, doses, numbers: 'B[], bar) = GenericChanges<'B, 'G>(field, events, doses, numbers, bar)
 
-/// y' = f(t, y; p) with events and doses, to be differentiated for y(t0) and p. Immutable; several threads may use one.
+/// A field given as a delegate with its parameters.
 [<Sealed>]
-type SensitivityProblem internal (field: IDifferentiableField, events: GenericEvent[], doses: GenericDose[]) =
+type internal DelegateField
+    (
+        field: ParameterField,
+        size: int,
+        parameters: float[],
+        byState: ParameterFieldJacobian,
+        byParameters: ParameterFieldJacobian
+    ) =
+    let plain = VectorField(fun t y dydt -> field.Invoke(t, y, ReadOnlySpan<float> parameters, dydt))
+
+    let system =
+        let system = OdeSystem.OfField(plain, size)
+
+        if isNull byState then
+            system
+        else
+            system.WithJacobian(fun t y jacobian ->
+                let entries: float[] = Array.zeroCreate (size * size)
+                byState.Invoke(t, y, ReadOnlySpan<float> parameters, Span<float> entries)
+                let mutable jacobian = jacobian
+
+                for i in 0 .. size - 1 do
+                    for j in 0 .. size - 1 do
+                        jacobian[i, j] <- entries[i * size + j])
+
+    interface IDifferentiableField with
+        member _.Size = size
+        member _.Parameters = parameters
+        member _.System = system
+        member _.IsForwardOnly = true
+
+        member _.Calculus(numbers: 'B[]) : IFieldCalculus<'B> =
+            let derivatives = DelegateDerivatives(field, byState, byParameters, size, parameters)
+
+            match box numbers with
+            | :? (Partials[]) as partials -> unbox (box (DelegateTangents(derivatives, partials, size)))
+            | :? (Real[]) -> unbox (box (DelegateValues(derivatives, size)))
+            | _ -> raise (NotSupportedException "A field given as a delegate has first derivatives only, forward.")
+
+        member _.Changes(_, _, _: 'B[], _) : IChangeReplay<'B> = Unchecked.defaultof<_>
+
+/// M y' = f(t, y; p) with events and doses, to be differentiated for y(t0) and p; M is the identity unless given. Immutable; several
+/// threads may use one, if the field may be called by several.
+[<Sealed>]
+type SensitivityProblem
+    internal (field: IDifferentiableField, system: OdeSystem, events: GenericEvent[], doses: GenericDose[]) =
+    let checkChanges (what: string) (changes: 'C[]) =
+        if changes.Length > 0 && field.IsForwardOnly then
+            raise (
+                ArgumentException
+                    $"{what} can be differentiated with a field written over numbers only; give the problem by SensitivityProblem.OfGeneric."
+            )
+
+        if changes.Length > 0 && not system.HasIdentityMass then
+            raise (ArgumentException $"{what} cannot be differentiated together with a mass matrix.")
+
     member internal _.Field = field
+    member internal _.System = system
     /// Components of the state.
     member _.Size = field.Size
     /// The parameters' values; a copy.
@@ -70,16 +129,48 @@ type SensitivityProblem internal (field: IDifferentiableField, events: GenericEv
     /// The changes at known times.
     member _.Doses = doses
 
-    /// With these events in place of those before.
-    member _.WithEvents(events: GenericEvent[]) = SensitivityProblem(field, events, doses)
+    /// With these events in place of those before. ArgumentException with a delegate's field or a mass matrix.
+    member _.WithEvents(events: GenericEvent[]) =
+        checkChanges "Events" events
+        SensitivityProblem(field, system, events, doses)
 
-    /// With these changes at known times in place of those before.
-    member _.WithDoses(doses: GenericDose[]) = SensitivityProblem(field, events, doses)
+    /// With these changes at known times in place of those before. ArgumentException with a delegate's field or a mass matrix.
+    member _.WithDoses(doses: GenericDose[]) =
+        checkChanges "Changes at known times" doses
+        SensitivityProblem(field, system, events, doses)
+
+    /// M = diag(entries), zeros for algebraic equations; for Rosenbrock methods. The initial state must be consistent, and derivatives
+    /// for it hold along consistent directions. ArgumentException as OdeSystem.WithMass, or with events.
+    member this.WithMass(diagonal: float[]) =
+        SensitivityProblem(field, system.WithMass diagonal, [||], [||]).WithEvents(events).WithDoses doses
+
+    /// M given by all its entries.
+    member this.WithMass(matrix: float[,]) =
+        SensitivityProblem(field, system.WithMass matrix, [||], [||]).WithEvents(events).WithDoses doses
 
     /// A generic field with its parameters. ArgumentException unless there are as many as the field reads.
     static member OfGeneric<'G when 'G: struct and 'G :> IGenericField>(field: 'G, parameters: float[]) =
         GenericField<'G>.Check(field, parameters, null)
-        SensitivityProblem(DifferentiableField<'G>(field, Array.copy parameters), [||], [||])
+        let field = DifferentiableField<'G>(field, Array.copy parameters) :> IDifferentiableField
+        SensitivityProblem(field, field.System, [||], [||])
+
+    /// A field given as a delegate, with df/dy and df/dp (null: by central differences, exact to about 1e-9 of the field only). Forward only, for
+    /// explicit, ESDIRK and BDF methods. ArgumentException where the size is not positive.
+    static member OfDelegates
+        (
+            field: ParameterField,
+            size: int,
+            parameters: float[],
+            byState: ParameterFieldJacobian,
+            byParameters: ParameterFieldJacobian
+        ) =
+        ArgumentNullException.ThrowIfNull(field, nameof field)
+        ArgumentNullException.ThrowIfNull(parameters, nameof parameters)
+
+        let field =
+            DelegateField(field, size, Array.copy parameters, byState, byParameters) :> IDifferentiableField
+
+        SensitivityProblem(field, field.System, [||], [||])
 
 /// What forward sensitivities are derivatives for: the columns of the sensitivity matrices.
 type SensitivityColumns =

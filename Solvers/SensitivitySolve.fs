@@ -26,7 +26,7 @@ type internal TracedSolve(problem: SensitivityProblem, method: Method, solution:
         let replays: IStepReplay<'B>[] =
             match method with
             | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
-            | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, field.System.Knowledge.Mass, calculus) |]
+            | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, problem.System.Knowledge.Mass, calculus) |]
             | Esdirk tableau -> [| EsdirkReplay<'B>(tableau, calculus, values (), found) |]
             | Bdf _ -> [| BdfReplay<'B>(BdfPast.ofEntries trace.Entries, calculus, values (), found) |]
             | _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
@@ -76,6 +76,15 @@ module internal TracedSolve =
             bad
                 $"{method.Name} has no sensitivities on arrays; take an explicit Runge-Kutta method, or Rodas5P for stiff problems."
 
+        match method with
+        | Rosenbrock _ when problem.Field.IsForwardOnly ->
+            bad
+                $"{method.Name} is differentiated by second derivatives of the field, which a delegate does not have; take an ESDIRK method or Bdf, or give the problem by SensitivityProblem.OfGeneric."
+        | Esdirk _
+        | Bdf _ when not problem.System.HasIdentityMass ->
+            bad $"{method.Name} has no sensitivities with a mass matrix; take Rodas5P."
+        | _ -> ()
+
         if options.Events.Length > 0 || options.Scheduled.Length > 0 then
             bad
                 "Events and scheduled changes in the options have no derivatives; give them to the problem (SensitivityProblem.WithEvents, WithDoses), written over numbers."
@@ -92,5 +101,5 @@ module internal TracedSolve =
         }
 
         let recorder = TraceRecorder which
-        let solution = ArrayOde.solveObserved recorder method options field.System t0 t1 y0
+        let solution = ArrayOde.solveObserved recorder method options problem.System t0 t1 y0
         TracedSolve(problem, method, solution, recorder.Finish())

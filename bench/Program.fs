@@ -18,6 +18,7 @@ let private workloads: (string * (Settings -> unit))[] = [|
         NeuralOde.train settings
         Memory.run settings
     "kepler", Kepler.run
+    "sensitivity", Sensitivities.run
     "limits", Limits.run
     "work_precision", WorkPrecision.run
 |]

@@ -81,6 +81,20 @@ module Fields =
                 dydt[1] <- slow - back - fast
                 dydt[2] <- fast
 
+    /// The same with conservation in place of the third equation.
+    [<Struct>]
+    type RobertsonDae =
+        interface IGenericField with
+            member _.Size = 3
+            member _.ParameterCount = 3
+
+            member _.Evaluate(_, y, p, dydt) =
+                let slow = p[0] * y[0]
+                let back = p[1] * y[1] * y[2]
+                dydt[0] <- back - slow
+                dydt[1] <- slow - back - p[2] * y[1] * y[1]
+                dydt[2] <- y[0] + y[1] + y[2] .- 1.0
+
     /// Van der Pol's oscillator with stiffness p0, forced by p1 cos t.
     [<Struct>]
     type VanDerPol =
@@ -495,6 +509,124 @@ let private choiceTests =
         }
     ]
 
+/// Lotka-Volterra as a delegate, with or without its derivatives.
+let private delegates (given: bool) p =
+    let field =
+        ParameterField(fun _ y p dydt ->
+            dydt[0] <- p[0] * y[0] - p[1] * y[0] * y[1]
+            dydt[1] <- p[2] * y[0] * y[1] - p[3] * y[1])
+
+    let byState =
+        ParameterFieldJacobian(fun _ y p entries ->
+            entries[0] <- p[0] - p[1] * y[1]
+            entries[1] <- -p[1] * y[0]
+            entries[2] <- p[2] * y[1]
+            entries[3] <- p[2] * y[0] - p[3])
+
+    let byParameters =
+        ParameterFieldJacobian(fun _ y _ entries ->
+            entries.Clear()
+            entries[0] <- y[0]
+            entries[1] <- -y[0] * y[1]
+            entries[6] <- y[0] * y[1]
+            entries[7] <- -y[1])
+
+    if given then
+        SensitivityProblem.OfDelegates(field, 2, p, byState, byParameters)
+    else
+        SensitivityProblem.OfDelegates(field, 2, p, null, null)
+
+let private delegateTests =
+    testList "delegates" [
+        for method in [ RungeKutta Methods.Tsit5; Esdirk EsdirkMethods.Kvaerno5; Bdf 5 ] do
+            test $"as over numbers, {method.Name}" {
+                let case = lotka method { SolveOptions.create 1e-7 1e-9 with SaveAt = saves }
+
+                let run problem =
+                    (Sensitivity.forward case.Method case.Options Everything problem 0.0 3.0 case.Initial).Final
+
+                let expected = run (case.Problem case.Parameters)
+                let given = run (delegates true case.Parameters)
+                let differences = run (delegates false case.Parameters)
+
+                // Newton's method sees another Jacobian, and may take other steps
+                let tolerance = if method.Name = "Tsit5" then 1e-12 else 1e-4
+
+                for i in 0..1 do
+                    for j in 0..5 do
+                        close $"given ({i}, {j})" tolerance given[i, j] expected[i, j]
+                        close $"differences ({i}, {j})" (Math.Max(tolerance, 1e-6)) differences[i, j] expected[i, j]
+            }
+
+        test "what a delegate cannot give is refused with the remedy" {
+            let problem = delegates true [| 1.5; 1.0; 0.8; 3.0 |]
+            let y0 = [| 1.0; 0.7 |]
+
+            let adjoint () =
+                Sensitivity.gradientBy
+                    (ValueSome SensitivityMode.Adjoint)
+                    (RungeKutta Methods.Tsit5)
+                    (tight saves)
+                    (WeighingLoss())
+                    problem
+                    0.0
+                    3.0
+                    y0
+                |> ignore
+
+            Expect.throwsT<ArgumentException> adjoint "adjoint"
+
+            let rosenbrock () =
+                Sensitivity.forward (Rosenbrock RosenbrockMethods.Rodas5P) (tight saves) Everything problem 0.0 3.0 y0
+                |> ignore
+
+            Expect.throwsT<ArgumentException> rosenbrock "second derivatives"
+
+            let chosen =
+                Sensitivity.gradient (RungeKutta Methods.Tsit5) (tight saves) (WeighingLoss()) problem 0.0 3.0 y0
+
+            Expect.equal chosen.Choice.Mode SensitivityMode.Forward "the automatic choice knows"
+        }
+    ]
+
+/// Robertson's kinetics as a differential-algebraic system: the third species by conservation.
+let private robertsonDae: SensitivityCase = {
+    Name = "Robertson as a DAE"
+    Method = Rosenbrock RosenbrockMethods.Rodas5P
+    Options = stiffOptions 1e-9 [| 0.3; 40.0; 1e3 |]
+    Problem = fun p -> (ofField (RobertsonDae()) p).WithMass [| 1.0; 1.0; 0.0 |]
+    Parameters = [| 0.04; 1e4; 3e7 |]
+    Start = 0.0
+    End = 1e3
+    Initial = [| 1.0; 0.0; 0.0 |]
+}
+
+let private massTests =
+    testList "mass matrix" [
+        test "a DAE has the derivatives of the equations that it stands for" {
+            let run (case: SensitivityCase) =
+                Sensitivity.forward
+                    case.Method
+                    case.Options
+                    Parameters
+                    (case.Problem case.Parameters)
+                    case.Start
+                    case.End
+                    case.Initial
+
+            let dae = run robertsonDae
+
+            let ode = run { robertson robertsonDae.Method robertsonDae.Options with End = 1e3 }
+
+            for at in 0..2 do
+                for i in 0..2 do
+                    for j in 0..2 do
+                        close $"save {at}, ({i}, {j})" 1e-5 dae.States[at].[i, j] ode.States[at].[i, j]
+
+            holds (SensitivityLaws.forwardIsAdjoint 1e-8 robertsonDae)
+        }
+    ]
+
 // ------------------------------------------------------------------------------------------------------------ events
 
 let private bounce most : GenericEvent = {
@@ -620,5 +752,7 @@ let tests =
         chaosTests
         closedFormTests
         choiceTests
+        delegateTests
+        massTests
         eventTests
     ]
