@@ -22,34 +22,10 @@ type internal IDifferentiableField =
     abstract Changes<'B when 'B: struct and 'B :> IReal<'B>> :
         events: GenericEvent[] * doses: GenericDose[] * parameters: 'B[] * parameterBar: 'B[] -> IChangeReplay<'B>
 
-/// Exact Jacobians of a generic field, dense.
-[<Sealed>]
-type private ExactJacobian<'G when 'G: struct and 'G :> IGenericField>(field: 'G, parameters: float[]) =
-    inherit JacobianSource(MatrixShape.Dense field.Size)
-    let derivatives = FieldDerivatives<'G> field
-    let mutable evaluations = 0
-
-    override _.Fill(t, y, _, values) =
-        evaluations <- evaluations + (field.Size + 7) / 8
-        derivatives.Jacobian(t, ReadOnlySpan<float> y, ReadOnlySpan<float> parameters, Span<float> values)
-
-    override _.TimeSlope(t, y, _, dest) =
-        evaluations <- evaluations + 1
-        derivatives.TimeDerivative(t, ReadOnlySpan<float> y, ReadOnlySpan<float> parameters, Span<float> dest)
-
-    override _.Evaluations = evaluations
-
-/// A generic field as a system's field.
-[<Sealed>]
-type private ExactField<'G when 'G: struct and 'G :> IGenericField>(field: 'G, parameters: float[]) =
-    interface ISystemField with
-        member _.Accept visitor = visitor.Visit(GenericField<'G>(field, parameters))
-        member _.Derivatives(_, _, _, _) = ExactJacobian<'G>(field, parameters)
-
 /// A generic field with its parameters.
 [<Sealed>]
 type internal DifferentiableField<'G when 'G: struct and 'G :> IGenericField>(field: 'G, parameters: float[]) =
-    let system = OdeSystem(ExactField<'G>(field, parameters), field.Size, Knowledge.Nothing)
+    let system = OdeSystem.OfGeneric(field, parameters)
 
     interface IDifferentiableField with
         member _.Size = field.Size

@@ -85,7 +85,7 @@ let private door (field: 'G) (parameters: float[]) = {
             ArrayOde.solveSystem
                 method
                 options
-                (OdeSystem.OfStruct(GenericField<'G>(field, parameters), field.Size))
+                (OdeSystem.OfGeneric(field, parameters))
                 0.0
                 stop
                 y0
