@@ -82,13 +82,7 @@ and private IFieldDoor =
 let private door (field: 'G) (parameters: float[]) = {
     new IFieldDoor with
         member _.Solve method options stop y0 =
-            ArrayOde.solveSystem
-                method
-                options
-                (OdeSystem.OfGeneric(field, parameters))
-                0.0
-                stop
-                y0
+            ArrayOde.solveSystem method options (OdeSystem.OfGeneric(field, parameters)) 0.0 stop y0
 }
 
 let private case name method tolerance (field: 'G) parameters times initial = {
