@@ -70,7 +70,7 @@ module internal NamedFields =
                 dydt[1] <- forward - back - consumed
                 dydt[2] <- consumed
 
-    /// Schaefer 1975, "High Irradiance RESponse" of photomorphogenesis; p = k1, k+, k-, k*, and the rates as in Hairer and Wanner II.
+    /// Schaefer 1975, "High Irradiance RESponse" of photomorphogenesis, with the rates of Hairer and Wanner II, IV.10.
     [<Struct>]
     type Hires =
         interface IGenericField with
