@@ -2,6 +2,7 @@
 namespace Continuum
 
 open System
+open System.Diagnostics
 open System.IO
 open System.Text.Json.Nodes
 open System.Threading
@@ -73,17 +74,18 @@ module Fit =
             else
                 Array.minBy score candidates
 
+    let private chooseMechanism (options: TrainingOptions) (c: Coordinates) =
+        match options.Prior with
+        | "auto" when c.Dimension = 2 && c.Positive -> LotkaVolterra 0
+        | "auto" -> Linear
+        | name -> Mechanism.parse name c.Dimension
+
     let private start (options: TrainingOptions) timeName columns times values (counters: Counters) generator =
         let positive = if options.Positive.HasValue then Some options.Positive.Value else None
         let c = Coordinates.create timeName columns times values positive
         let d = c.Dimension
 
-        let mechanism =
-            match options.Prior with
-            | "auto" when d = 2 && c.Positive -> LotkaVolterra 0
-            | "auto" -> Linear
-            | name -> Mechanism.parse name d
-
+        let mechanism = chooseMechanism options c
         let data = new WindowedData(c, times, values)
         let windows = TrainingPlan.windows options times.Length
 
@@ -143,7 +145,95 @@ module Fit =
         let data = new WindowedData(model.Config.Coordinates, times, values)
         struct (data, model, counters, (if finished then null else box checkpoint))
 
-    /// Fits a model to values of shape (times, columns) at rising times. Everything random comes from options.Seed: the same call gives the same
+    /// A mechanistic law alone: no training, but parameter estimation.
+    let private estimate (options: TrainingOptions) timeName columns times values (progress: Action<TrainingReport>) cancellation =
+        let clock = Stopwatch.StartNew()
+        let positive = if options.Positive.HasValue then Some options.Positive.Value else None
+        let c = Coordinates.create timeName columns times values positive
+        let mechanism = chooseMechanism options c
+        use data = new WindowedData(c, times, values)
+        let iterations = if options.Iterations > 0 then options.Iterations else 200
+
+        let tell (report: EstimationReport) (evaluations: int64) =
+            if not (isNull progress) then
+                progress.Invoke {
+                    Phase = "estimation"
+                    Iteration = report.Iteration
+                    Iterations = iterations
+                    Loss = 2.0 * report.Objective / float (times.Length * c.Dimension)
+                    ValidationLoss = nan
+                    Evaluations = evaluations
+                    Elapsed = clock.Elapsed
+                }
+
+        let guesses = Mechanism.guesses mechanism c data.Tau data.Scaled
+        let fitted = LawEstimation.run guesses c data.Tau data.Scaled iterations tell cancellation
+
+        let config = {
+            Kind = ModelKind.Mechanistic
+            Mechanism = fitted.Mechanism
+            Hidden = options.Hidden
+            Activation = options.Activation
+            TimeInput = options.TimeInput
+            Seed = options.Seed
+            Coordinates = c
+            Nodes = [| 0.0 |]
+            LastTime = times[times.Length - 1]
+        }
+
+        use generator = new torch.Generator(uint64 options.Seed)
+        let model = ForecastModel.Create(config, fitted.Theta, fitted.State, generator)
+        model.ParameterErrors <- fitted.Errors
+
+        {
+            Model = model
+            Loss = fitted.Loss
+            Evaluations = int64 fitted.Evaluations
+            Elapsed = clock.Elapsed
+        }
+
+    /// Training of a model with a network.
+    let private train (options: TrainingOptions) timeName columns times values (progress: Action<TrainingReport>) cancellation : FitResult =
+        use generator = new torch.Generator(uint64 options.Seed)
+        let raw = rawData times values
+
+        let struct (data, model, counters, checkpoint) =
+            if options.Resume && File.Exists options.CheckpointPath then
+                resume options raw times values
+            else
+                let counters = Counters.zero ()
+                let struct (data, model) = start options timeName columns times values counters generator
+                struct (data, model, counters, null)
+
+        use data = data
+
+        try
+            use training = new TrainingRun(options, data, raw, model, generator, counters)
+            let finished = counters.Phase >= (TrainingPlan.phases options data.Rows).Length
+
+            if not finished then
+                match checkpoint with
+                | :? Checkpoint as checkpoint -> training.Restore checkpoint
+                | _ -> ()
+
+                training.Run(progress, cancellation)
+                counters.Seconds <- training.Seconds
+
+            let windows = TrainingPlan.windows options data.Rows
+            let struct (loss, _) = misfit data model.Ode windows model.NodeStates
+
+            {
+                Model = model
+                Loss = loss
+                Evaluations = counters.Evaluations
+                Elapsed = TimeSpan.FromSeconds counters.Seconds
+            }
+        with _ ->
+            (model :> IDisposable).Dispose()
+            reraise ()
+
+    /// Fits a model to values of shape (times, columns) at rising times. A mechanistic law alone is fitted by parameter estimation (its
+    /// parameters get standard errors; it takes no checkpoints), the others are trained. Everything random comes from options.Seed: the same call gives the same
     /// model bit for bit, also when it was interrupted and resumed. `progress` (may be null) is called after every iteration.
     /// ArgumentException for wrong options or data, TrainingException when the loss does not stay finite, OperationCanceledException when
     /// cancelled (after a checkpoint, if a path is given), InvalidDataException for a damaged or foreign checkpoint.
@@ -162,43 +252,10 @@ module Fit =
         torch.set_num_threads options.Threads
 
         try
-            use generator = new torch.Generator(uint64 options.Seed)
-            let raw = rawData times values
-
-            let struct (data, model, counters, checkpoint) =
-                if options.Resume && File.Exists options.CheckpointPath then
-                    resume options raw times values
-                else
-                    let counters = Counters.zero ()
-                    let struct (data, model) = start options timeName columns times values counters generator
-                    struct (data, model, counters, null)
-
-            use data = data
-
-            try
-                use training = new TrainingRun(options, data, raw, model, generator, counters)
-                let finished = counters.Phase >= (TrainingPlan.phases options data.Rows).Length
-
-                if not finished then
-                    match checkpoint with
-                    | :? Checkpoint as checkpoint -> training.Restore checkpoint
-                    | _ -> ()
-
-                    training.Run(progress, cancellation)
-                    counters.Seconds <- training.Seconds
-
-                let windows = TrainingPlan.windows options data.Rows
-                let struct (loss, _) = misfit data model.Ode windows model.NodeStates
-
-                {
-                    Model = model
-                    Loss = loss
-                    Evaluations = counters.Evaluations
-                    Elapsed = TimeSpan.FromSeconds counters.Seconds
-                }
-            with _ ->
-                (model :> IDisposable).Dispose()
-                reraise ()
+            if options.Kind = ModelKind.Mechanistic then
+                estimate options timeName columns times values progress cancellation
+            else
+                train options timeName columns times values progress cancellation
         finally
             torch.set_num_threads threads
 
@@ -217,8 +274,14 @@ module Fit =
                 counters.Loss, counters.Evaluations, counters.Seconds
             | _ -> nan, 0L, 0.0
 
+        let model = ForecastModel.OfCheckpoint(path, checkpoint)
+
+        match find "fit.errors" with
+        | Some errors -> model.ParameterErrors <- errors.ToDoubles()
+        | None -> ()
+
         {
-            Model = ForecastModel.OfCheckpoint(path, checkpoint)
+            Model = model
             Loss = loss
             Evaluations = evaluations
             Elapsed = TimeSpan.FromSeconds seconds

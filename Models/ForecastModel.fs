@@ -154,6 +154,9 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
         else
             law.Parameters |> Array.map (fun (name, value) -> KeyValuePair(name, value))
 
+    /// Standard errors of Parameters, NaN where the data do not determine one; empty where the law was not fitted alone.
+    member val ParameterErrors: float[] = [||] with get, set
+
     /// Everything trainable by name, in a fixed order.
     member internal _.Trainable: (string * Modules.Parameter)[] = [|
         for struct (name, parameter) in model.named_parameters () do
@@ -282,7 +285,20 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
     member this.Save(path: string, loss: float, evaluations: int64) =
         ObjectDisposedException.ThrowIf(disposed, typeof<ForecastModel>)
         use summary = Tensors.vector [| loss; float evaluations |]
-        this.ToCheckpoint("", [| NamedArray.FromTensor("fit.summary", summary) |]).Save path
+        use errors = Tensors.vector this.ParameterErrors
+
+        this
+            .ToCheckpoint(
+                "",
+                [|
+                    NamedArray.FromTensor("fit.summary", summary)
+
+                    if this.ParameterErrors.Length > 0 then
+                        NamedArray.FromTensor("fit.errors", errors)
+                |]
+            )
+            .Save
+            path
 
     interface IDisposable with
         member _.Dispose() =
