@@ -50,6 +50,12 @@ public sealed class Forecaster : IDisposable
     public IReadOnlyList<KeyValuePair<string, double>> Parameters => _model.Parameters;
 
     /// <summary>
+    /// The standard errors of <see cref="Parameters"/>, NaN where the data do not determine one; empty unless the model is
+    /// <see cref="ForecastModelKind.Mechanistic"/>.
+    /// </summary>
+    public IReadOnlyList<double> ParameterErrors => _model.ParameterErrors;
+
+    /// <summary>
     /// The mean squared misfit of the fitted trajectories over the training rows, in units of each column's variance (that of its
     /// logarithm when states are positive).
     /// </summary>

@@ -34,6 +34,42 @@ public sealed class MechanisticModel
     /// <exception cref="ArgumentException">There is no such model; the message lists those there are.</exception>
     public static MechanisticModel Named(string name) => NamedProblem.ByName(name).Model;
 
+    /// <summary>Solves the model, as <see cref="Ode.Solve(VectorField, double, double, ReadOnlySpan{double}, SolveOptions?)"/> does.</summary>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="parameters">The parameters, in the model's order; null takes the usual values.</param>
+    /// <param name="y0">The initial state; null takes the usual values.</param>
+    /// <param name="options">Method, tolerances, what to save, events; null takes the defaults.</param>
+    /// <exception cref="ArgumentException">The span, an array's length or an option makes no sense; the message names it.</exception>
+    /// <exception cref="SolveException">The solve failed on the way; the exception carries the solution up to there.</exception>
+    public Solution Solve(
+        double t0,
+        double t1,
+        IReadOnlyList<double>? parameters = null,
+        IReadOnlyList<double>? y0 = null,
+        SolveOptions? options = null
+    )
+    {
+        options ??= new SolveOptions();
+        double[] p = parameters is null ? ParameterValues() : [.. parameters];
+        double[] start = y0 is null ? InitialValues() : [.. y0];
+        if (p.Length != Parameters.Count || start.Length != States.Count)
+        {
+            throw new ArgumentException(
+                $"{Name} has {Parameters.Count} parameters and {States.Count} components; got {p.Length} and {start.Length}."
+            );
+        }
+
+        ProgressReporter? progress = ProgressReporter.For(options.Progress);
+        Core.SolveOptions<double[]> told = Interop.Options(options, progress, options.CancellationToken);
+        Core.Solution<double[]> raw = Inner.Solve(options.Method.Inner, told, p, t0, t1, start);
+        progress?.Finish();
+        Solution solution = new(raw, options.Events);
+        return solution.Status == SolveStatus.Cancelled ? throw new OperationCanceledException(solution.Message, options.CancellationToken)
+            : solution.IsComplete ? solution
+            : throw new SolveException(solution);
+    }
+
     /// <summary>The name.</summary>
     public override string ToString() => Name;
 

@@ -17,9 +17,14 @@ internal static class FitReport
         );
         if (model.Parameters.Count > 0)
         {
-            Console.WriteLine(string.Join(", ", model.Parameters.Select(pair => $"{pair.Key} = {Numbers.Short(pair.Value)}")));
+            Console.WriteLine(string.Join(", ", model.Parameters.Select((pair, i) => $"{pair.Key} = {Numbers.Short(pair.Value)}{Error(model, i)}")));
         }
     }
+
+    private static string Error(Forecaster model, int parameter) =>
+        parameter >= model.ParameterErrors.Count ? ""
+        : double.IsNaN(model.ParameterErrors[parameter]) ? " (not determined)"
+        : $" ± {Numbers.Short(model.ParameterErrors[parameter])}";
 
     /// <summary>The root mean square error of every column, for each forecast of the held-out times.</summary>
     internal static void PrintErrors(TimeSeries truth, IReadOnlyList<KeyValuePair<string, TimeSeries>> forecasts)

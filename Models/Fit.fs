@@ -83,8 +83,6 @@ module Fit =
     let private start (options: TrainingOptions) timeName columns times values (counters: Counters) generator =
         let positive = if options.Positive.HasValue then Some options.Positive.Value else None
         let c = Coordinates.create timeName columns times values positive
-        let d = c.Dimension
-
         let mechanism = chooseMechanism options c
         let data = new WindowedData(c, times, values)
         let windows = TrainingPlan.windows options times.Length

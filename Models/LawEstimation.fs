@@ -74,7 +74,7 @@ module internal LawEstimation =
                 Simulator = model.Simulator(method, 1e-7, 1e-8)
                 Parameters = theta |> Array.mapi (fun k v -> ParameterEstimation.parameter $"theta{k}" v -infinity infinity)
                 InitialState =
-                    Array.init d (fun j -> ParameterEstimation.parameter $"z{j}" z[0][j] -infinity infinity)
+                    Array.init d (fun j -> ParameterEstimation.parameter $"z{j}" z.[0].[j] -infinity infinity)
                 Start = tau[0]
                 Columns =
                     Array.init d (fun j -> {

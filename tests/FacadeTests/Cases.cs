@@ -12,11 +12,12 @@ public static class Cases
             .. SystemCases.All,
             .. EventCases.All,
             .. EnsembleCases.All,
+            .. FitCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
             .. StructuredCases.All,
+            .. NumberSnippets.All,
             .. SurfaceCases.All,
             .. DocSnippets.All,
-            .. NumberSnippets.All,
         ];
 }
