@@ -17,7 +17,7 @@ public sealed class NamedProblem
     }
 
     /// <summary>Every named problem.</summary>
-    public static IReadOnlyList<NamedProblem> All { get; } = [.. Core.NamedProblemsModule.all.Select(problem => new NamedProblem(problem))];
+    public static IReadOnlyList<NamedProblem> All { get; } = [.. Core.NamedProblems.all.Select(problem => new NamedProblem(problem))];
 
     /// <summary>The name, in lower case with hyphens.</summary>
     public string Name => Inner.Name;

@@ -144,7 +144,15 @@ module Fit =
         struct (data, model, counters, (if finished then null else box checkpoint))
 
     /// A mechanistic law alone: no training, but parameter estimation.
-    let private estimate (options: TrainingOptions) timeName columns times values (progress: Action<TrainingReport>) cancellation =
+    let private estimate
+        (options: TrainingOptions)
+        timeName
+        columns
+        times
+        values
+        (progress: Action<TrainingReport>)
+        cancellation
+        =
         let clock = Stopwatch.StartNew()
         let positive = if options.Positive.HasValue then Some options.Positive.Value else None
         let c = Coordinates.create timeName columns times values positive
@@ -191,7 +199,15 @@ module Fit =
         }
 
     /// Training of a model with a network.
-    let private train (options: TrainingOptions) timeName columns times values (progress: Action<TrainingReport>) cancellation : FitResult =
+    let private train
+        (options: TrainingOptions)
+        timeName
+        columns
+        times
+        values
+        (progress: Action<TrainingReport>)
+        cancellation
+        : FitResult =
         use generator = new torch.Generator(uint64 options.Seed)
         let raw = rawData times values
 

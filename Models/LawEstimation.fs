@@ -72,17 +72,13 @@ module internal LawEstimation =
 
             let problem = {
                 Simulator = model.Simulator(method, 1e-7, 1e-8)
-                Parameters = theta |> Array.mapi (fun k v -> ParameterEstimation.parameter $"theta{k}" v -infinity infinity)
+                Parameters =
+                    theta |> Array.mapi (fun k v -> ParameterEstimation.parameter $"theta{k}" v -infinity infinity)
                 InitialState =
                     Array.init d (fun j -> ParameterEstimation.parameter $"z{j}" z.[0].[j] -infinity infinity)
                 Start = tau[0]
                 Columns =
-                    Array.init d (fun j -> {
-                        Name = c.Columns[j]
-                        Component = j
-                        Logarithmic = false
-                        Deviation = nan
-                    })
+                    Array.init d (fun j -> { Name = c.Columns[j]; Component = j; Logarithmic = false; Deviation = nan })
                 Times = tau
                 Values = Array2D.init tau.Length d (fun i j -> z[i][j])
                 Segments = 0
@@ -96,8 +92,7 @@ module internal LawEstimation =
                 let theta = estimation.Parameters |> Array.map _.Value
                 let errors = estimation.Parameters |> Array.map _.StandardError
 
-                let covariance a b =
-                    errors[a] * errors[b] * estimation.Correlations[d + a, d + b]
+                let covariance a b = errors[a] * errors[b] * estimation.Correlations[d + a, d + b]
 
                 Some {
                     Mechanism = mechanism

@@ -87,8 +87,9 @@ type MechanisticModel internal (states: NamedValue[], parameters: NamedValue[]) 
     /// A named problem.
     static member OfNamed(problem: NamedProblem) : MechanisticModel =
         problem.Accept
-            { new IGenericFieldVisitor<MechanisticModel> with
-                member _.Visit field = GenericModel<_>(field, problem.States, problem.Parameters)
+            {
+                new IGenericFieldVisitor<MechanisticModel> with
+                    member _.Visit field = GenericModel<_>(field, problem.States, problem.Parameters)
             }
 
 /// A generic field with names.

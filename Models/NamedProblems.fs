@@ -19,8 +19,7 @@ type NamedValue = {
 
 /// A problem with a name: y' = f(t, y; p) with usual parameters, initial state and span.
 [<AbstractClass>]
-type NamedProblem
-    internal (name: string, about: string, states: NamedValue[], parameters: NamedValue[], span: float) =
+type NamedProblem internal (name: string, about: string, states: NamedValue[], parameters: NamedValue[], span: float) =
     /// Name, in lower case with hyphens.
     member _.Name = name
     /// One line: the equations' subject and source.
@@ -35,8 +34,8 @@ type NamedProblem
     abstract Accept: visitor: IGenericFieldVisitor<'R> -> 'R
 
 [<Sealed>]
-type internal NamedProblem<'G when 'G: struct and 'G :> IGenericField>
-    (name, about, states, parameters, span, field: 'G) =
+type internal NamedProblem<'G when 'G: struct and 'G :> IGenericField>(name, about, states, parameters, span, field: 'G)
+    =
     inherit NamedProblem(name, about, states, parameters, span)
 
     override _.Accept visitor = visitor.Visit<'G> field
@@ -44,9 +43,7 @@ type internal NamedProblem<'G when 'G: struct and 'G :> IGenericField>
 /// The named problems.
 [<RequireQualifiedAccess>]
 module NamedProblems =
-    let private named (list: (string * float) list) = [|
-        for name, value in list -> { Name = name; Value = value }
-    |]
+    let private named (list: (string * float) list) = [| for name, value in list -> { Name = name; Value = value } |]
 
     let private problem name about (states: (string * float) list) (parameters: (string * float) list) span field =
         NamedProblem<_>(name, about, named states, named parameters, span, field) :> NamedProblem
@@ -91,16 +88,7 @@ module NamedProblems =
         problem
             "hires"
             "eight reactants of photomorphogenesis, stiff (Schaefer 1975)"
-            [
-                "y1", 1.0
-                "y2", 0.0
-                "y3", 0.0
-                "y4", 0.0
-                "y5", 0.0
-                "y6", 0.0
-                "y7", 0.0
-                "y8", 0.0057
-            ]
+            [ "y1", 1.0; "y2", 0.0; "y3", 0.0; "y4", 0.0; "y5", 0.0; "y6", 0.0; "y7", 0.0; "y8", 0.0057 ]
             []
             321.8122
             (NamedFields.Hires())
@@ -160,13 +148,7 @@ module NamedProblems =
             [ "rate", 1.0; "capacity", 1.0 ]
             10.0
             (NamedFields.Logistic())
-        problem
-            "exponential"
-            "y' = rate y"
-            [ "y", 1.0 ]
-            [ "rate", -1.0 ]
-            5.0
-            (NamedFields.Exponential())
+        problem "exponential" "y' = rate y" [ "y", 1.0 ] [ "rate", -1.0 ] 5.0 (NamedFields.Exponential())
         problem
             "one-compartment"
             "a drug taken up from the gut and cleared from the blood (amount, concentration)"
