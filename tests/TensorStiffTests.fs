@@ -4,6 +4,7 @@ open System
 open Expecto
 open TorchSharp
 open Continuum
+open Continuum.Properties
 
 let private values (shape: int64[]) (data: float[]) : Tensor = Tensors.ofArray data shape torch.float64 torch.CPU
 
@@ -360,4 +361,285 @@ let private solves =
         }
     ]
 
-let tests = testList "stiff tensors" [ jacobians; systems; solves ]
+/// van der Pol's oscillator with a forcing: parameters mu (batch, 1) and the strength of the forcing.
+let private forced (mu: Tensor) (strength: Tensor) =
+    TensorField.create [ mu; strength ] (fun t y ->
+        let x, v = column 0 y, column 1 y
+        let push = t.mul(number 5.0).sin().mul strength
+        torch.cat ([| v; mu.mul((torch.ones_like x).sub(x.mul x)).mul(v).sub(x).add push |], 1L))
+
+let private weighted (states: Tensor) =
+    let weights = torch.arange (states.numel (), dtype = states.dtype)
+    let weights = weights.mul(number 0.7).add(number 0.3).cos().reshape states.shape
+    states.mul(weights).sum().add(states.mul(states).sum().mul(number 0.05))
+
+/// The gradient of the loss of what solve returns, by leaf tensors, each entry times its leaf's size (at least 1).
+let private gradientOf (leaves: Tensor[]) (solve: unit -> Tensor) : float[] =
+    use _ = torch.NewDisposeScope()
+    let loss = weighted (solve ())
+    let found = Autograd.vjp [| loss |] leaves [| torch.ones_like loss |]
+
+    Array.map2 (fun (g: Tensor) (x: Tensor) -> Tensors.toArray (g.mul (x.detach().abs().max()))) found leaves
+    |> Array.concat
+
+let private differencesOf (leaves: Tensor[]) (solve: unit -> Tensor) : float[] =
+    use _ = torch.NewDisposeScope()
+    use _ = torch.no_grad ()
+
+    let value () =
+        use _ = torch.NewDisposeScope()
+        (weighted (solve ())).ToDouble()
+
+    [|
+        for leaf in leaves do
+            let flat = leaf.reshape -1L
+            let size = leaf.abs().max().ToDouble()
+
+            for i in 0L .. flat.numel () - 1L do
+                let centre = flat[i].ToDouble()
+
+                let at (x: float) =
+                    flat[i].fill_(number x) |> ignore
+                    value ()
+
+                let delta = 2e-6 * size
+                let above, below = at (centre + delta), at (centre - delta)
+                flat[i].fill_(number centre) |> ignore
+                yield (above - below) / (2.0 * delta) * size
+    |]
+
+let private agree allowed (expected: float[]) (found: float[]) name =
+    let size = expected |> Array.fold (fun most x -> max most (abs x)) 1e-300
+    let gap = Array.fold2 (fun most x y -> max most (abs (x - y))) 0.0 expected found / size
+
+    if not (gap <= allowed) then
+        failtest $"{name}: relative gap {gap:g3}, allowed {allowed:g3}"
+
+let private ways = [ "Recorded", Differentiation.Recorded; "Discrete", Differentiation.DiscreteDefault ]
+
+/// Solves with fixed steps, so that difference quotients see no change of steps: saved states of one clock, or of a clock for each.
+let private fixedSolve perSample method step t1 way (field: TensorField) (y0: Tensor) : Tensor =
+    if perSample then
+        let options = {
+            BatchOptions.create 1e-10 1e-12 (Array.zeroCreate 2) [| t1; 0.7 * t1 |] with
+                Method = method
+                Control = Fixed step
+                SaveTimes = ValueSome [| [| 0.37 * t1; t1 |]; [| 0.41 * t1 |] |]
+                Differentiation = way
+        }
+
+        let solution = (BatchOde.solve options field y0).EnsureSuccess()
+        torch.cat [| solution.States.nan_to_num(nan = 0.0).reshape -1L; solution.Final.reshape -1L |]
+    else
+        let options = {
+            TensorOptions.create 1e-10 1e-12 with
+                Method = method
+                Solve = {
+                    SolveOptions.create 1e-10 1e-12 with
+                        Control = Fixed step
+                        SaveAt = Times [| 0.37 * t1; t1 |]
+                }
+                Differentiation = way
+        }
+
+        let solution = (TensorOde.solve options field 0.0 t1 y0).EnsureSuccess()
+        torch.cat [| solution.States.reshape -1L; solution.Final.reshape -1L |]
+
+let private gradients =
+    testList "gradients" [
+        test "Recorded, Discrete and difference quotients agree on van der Pol with mu = 100" {
+            use _ = torch.NewDisposeScope()
+            let mu = (values [| 2L; 1L |] [| 100.0; 30.0 |]).requires_grad_ true
+            let strength = (values [| 1L |] [| 20.0 |]).requires_grad_ true
+            let y0 = (values [| 2L; 2L |] [| 2.0; 0.0; -1.5; 0.3 |]).requires_grad_ true
+            let leaves = [| y0; mu; strength |]
+            let field = forced mu strength
+
+            for method in stiffMethods do
+                for perSample in [ false; true ] do
+                    let solve way () = fixedSolve perSample method 0.04 0.4 way field y0
+                    let expected = differencesOf leaves (solve Differentiation.None)
+
+                    for name, way in ways do
+                        agree 2e-6 expected (gradientOf leaves (solve way)) $"{method.Name}, {perSample}, {name}"
+        }
+
+        test "of Robertson's kinetics with rates of their own for each sample" {
+            use _ = torch.NewDisposeScope()
+            let rate (x: float[]) = (values [| 2L; 1L |] x).requires_grad_ true
+            let k1, k2, k3 = rate [| 0.04; 0.08 |], rate [| 3e7; 1e7 |], rate [| 1e4; 2e4 |]
+            let y0 = (values [| 2L; 3L |] [| 1.0; 3.4e-5; 0.01; 0.9; 3.1e-5; 0.1 |]).requires_grad_ true
+            let leaves = [| k1; k2; k3 |]
+            let field = robertson k1 k2 k3
+
+            for method in [ Rosenbrock RosenbrockMethods.Rodas5P; Esdirk EsdirkMethods.Kvaerno5 ] do
+                let solve way () = fixedSolve true method 0.01 0.05 way field y0
+                let expected = differencesOf leaves (solve Differentiation.None)
+
+                for name, way in ways do
+                    agree 1e-5 expected (gradientOf leaves (solve way)) $"{method.Name}, {name}"
+        }
+
+        test "with adaptive steps: Recorded and Discrete, also with few checkpoints, agree to rounding" {
+            use _ = torch.NewDisposeScope()
+            let mu = (values [| 2L; 1L |] [| 60.0; 20.0 |]).requires_grad_ true
+
+            let problem: GradientProblem = {
+                Name = "van der Pol"
+                Field = vanDerPol mu
+                Start = 0.0
+                End = 1.0
+                Initial = values [| 2L; 2L |] [| 2.0; 0.0; -1.5; 0.3 |]
+                SaveTimes = [| 0.5; 1.0 |]
+            }
+
+            let few = Differentiation.Discrete { MaxCheckpoints = 3; GraphWindow = 2 }
+
+            for method, allowed in [ Rosenbrock RosenbrockMethods.Rodas5P, 1e-10; Esdirk EsdirkMethods.KenCarp4, 1e-6 ] do
+                for other in [ Differentiation.DiscreteDefault; few ] do
+                    let law = GradientLaws.agree method 1e-6 allowed problem Differentiation.Recorded other
+                    Expect.isTrue law.Holds $"{method.Name}: {law.Law}: {law.Detail}"
+        }
+
+        test "of event times, of the end of the span; what has no gradient is refused" {
+            use _ = torch.NewDisposeScope()
+            let decay = TensorField.autonomous [] (fun y -> y.mul (number -500.0))
+
+            let event: TensorEvent = {
+                Name = "half"
+                Condition = fun _ y -> y.reshape(-1L).sub(number 0.5)
+                Crossing = Either
+                Apply = ValueNone
+                Terminal = true
+                MaxOccurrences = Int32.MaxValue
+            }
+
+            for method in [ Rosenbrock RosenbrockMethods.Rodas5P; Esdirk EsdirkMethods.Kvaerno5 ] do
+                for name, way in ways do
+                    let y0 = (values [| 2L; 1L |] [| 1.0; 3.0 |]).requires_grad_ true
+
+                    let own = {
+                        batch method 1e-9 1e-11 [| 1.0; 1.0 |] with
+                            Events = [| event |]
+                            Differentiation = way
+                    }
+
+                    let solution = BatchOde.solve own decay y0
+                    Expect.equal solution.Status[1] Status.Terminated "event"
+                    let tau = solution.Occurrences[1].[0].TimeTensor
+                    // tau = log(2 y0) / 500
+                    let slope = (Autograd.vjp [| tau |] [| y0 |] [| torch.ones_like tau |])[0]
+                    let expected = values [| 2L; 1L |] [| 0.0; 1.0 / 1500.0 |]
+                    Expect.isLessThan (largest slope expected) 1e-8 $"{method.Name}, {name}: event time"
+
+                    let t1 = (torch.tensor (0.001, dtype = torch.float64)).requires_grad_ true
+
+                    let times = {
+                        joint method 1e-9 1e-11 with
+                            Times = ValueSome { Start = null; End = t1; Save = null }
+                            Differentiation = way
+                    }
+
+                    let final = (TensorOde.solve times decay 0.0 0.001 y0).EnsureSuccess().Final.sum()
+                    let slope = (Autograd.vjp [| final |] [| t1 |] [| torch.ones_like final |])[0]
+                    let expected = -500.0 * 4.0 * exp -0.5
+                    Expect.isLessThan (abs (slope.ToDouble() - expected)) 1e-5 $"{method.Name}, {name}: end"
+
+                let refuses (text: string) (options: TensorOptions) =
+                    let y0 = (values [| 2L; 1L |] [| 1.0; 3.0 |]).requires_grad_ true
+
+                    Expect.throwsC (fun () -> TensorOde.solve options decay 0.0 0.001 y0 |> ignore) (fun error ->
+                        Expect.isTrue (error :? ArgumentException) "kind"
+                        Expect.stringContains error.Message text "remedy")
+
+                let plain = joint method 1e-6 1e-6
+                refuses "Discrete" { plain with Differentiation = Differentiation.BacksolveDefault }
+
+                refuses "Heuristics" {
+                    plain with
+                        Differentiation = Differentiation.DiscreteDefault
+                        Solve = { plain.Solve with Heuristics = true }
+                }
+
+                refuses "Rodas5P" { plain with Method = Bdf 5 }
+        }
+
+        test "a stiff neural ODE learns" {
+            use _ = torch.NewDisposeScope()
+            torch.manual_seed 3L |> ignore
+
+            let network = torch.nn.Sequential(torch.nn.Linear(2L, 8L), torch.nn.Tanh(), torch.nn.Linear(8L, 2L))
+
+            let pull = (values [| 2L; 2L |] [| -1.0; 0.0; 900.0; -1000.0 |]).``to`` torch.float32
+            let parameters = network.parameters () |> Seq.cast<Tensor> |> Seq.toArray
+            let field = TensorField.autonomous parameters (fun y -> network.call(y).add(y.matmul (pull.t ())))
+            let y0 = (values [| 3L; 2L |] [| 1.0; 0.0; 0.5; 0.5; -1.0; 1.0 |]).``to`` torch.float32
+
+            for method in [ Rosenbrock RosenbrockMethods.Rodas5P; Esdirk EsdirkMethods.KenCarp4 ] do
+                let options = {
+                    batch method 1e-3 1e-4 [| 1.0; 0.5; 2.0 |] with
+                        Differentiation = Differentiation.DiscreteDefault
+                }
+
+                let loss () =
+                    let final = (BatchOde.solve options field y0).EnsureSuccess().Final
+                    (final.sub (number 0.3)).pow(number 2.0).mean()
+
+                use optimizer = torch.optim.SGD(network.parameters (), 0.05)
+                let first = loss ()
+                Autograd.backward first
+
+                for p in parameters do
+                    Expect.isTrue (p.grad.isfinite().all().ToBoolean()) "finite"
+
+                optimizer.step () |> ignore
+                Expect.isLessThan (loss().ToDouble()) (first.ToDouble()) $"{method.Name}: loss"
+                optimizer.zero_grad ()
+        }
+
+        test "a sample's steps, states and gradients are its own" {
+            use _ = torch.NewDisposeScope()
+
+            let problem: BatchProblem = {
+                Name = "stiff driven samples"
+                Field =
+                    TensorField.create [] (fun t y ->
+                        let a, b = column 0 y, column 1 y
+                        torch.cat ([| t.sin().sub(a.mul a); a.sub(b).mul(number 300.0) |], 1L))
+                Starts = [| 0.0; 1.0; 0.5 |]
+                Ends = [| 1.0; 1.5; -0.1 |]
+                Initial = values [| 3L; 2L |] [| 0.5; -1.0; 1.0; 0.2; 0.75; 0.75 |]
+            }
+
+            for method in [ Rosenbrock RosenbrockMethods.Rodas5P; Esdirk EsdirkMethods.Kvaerno5 ] do
+                for law in BatchLaws.all method 1e-4 { problem with Ends = [| 1.0; 1.5; 0.7 |] } do
+                    Expect.isTrue law.Holds $"{law.Law}: {law.Detail}"
+        }
+
+        test "nothing is left behind" {
+            let field = prothero -1e3
+            let y0 = (torch.ones ([| 2L; 1L |], dtype = torch.float64)).requires_grad_ true
+
+            let run method way =
+                use _ = torch.NewDisposeScope()
+                let options = { joint method 1e-4 1e-6 with Differentiation = way }
+                let one = TensorOde.solve options field 0.0 0.5 y0
+                let own = BatchOde.solve { batch method 1e-4 1e-6 [| 0.5; 0.3 |] with Differentiation = way } field y0
+
+                if not way.IsNone then
+                    let loss = one.Final.sum().add(own.Final.sum ())
+                    Autograd.vjp [| loss |] [| y0 |] [| torch.ones_like loss |] |> ignore
+
+            for method in stiffMethods do
+                for way in [ Differentiation.None; Differentiation.Recorded; Differentiation.DiscreteDefault ] do
+                    run method way
+                    let before = Tensors.live ()
+                    run method way
+                    run method way
+                    Expect.isLessThanOrEqual (Tensors.live () - before) 2L $"{method.Name}: {way}"
+
+            y0.Dispose()
+        }
+    ]
+
+let tests = testList "stiff tensors" [ jacobians; systems; solves; gradients ]
