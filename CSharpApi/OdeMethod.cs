@@ -84,6 +84,15 @@ public sealed class OdeMethod
     /// </summary>
     public static OdeMethod Rodas5P { get; } = new(nameof(Rodas5P), () => Core.Method.NewRosenbrock(Core.RosenbrockMethods.Rodas5P));
 
+    /// <summary>The ESDIRK method of Kennedy and Carpenter: order 4, adaptive, for stiff problems; on numbers and tensors.</summary>
+    public static OdeMethod KenCarp4 { get; } = new(nameof(KenCarp4), () => Core.Method.NewEsdirk(Core.EsdirkMethods.KenCarp4));
+
+    /// <summary>The ESDIRK method of Kværnø: order 5, adaptive, for stiff problems; on numbers and tensors.</summary>
+    public static OdeMethod Kvaerno5 { get; } = new(nameof(Kvaerno5), () => Core.Method.NewEsdirk(Core.EsdirkMethods.Kvaerno5));
+
+    /// <summary>The methods for stiff problems that work on numbers and on tensors, by order.</summary>
+    public static IReadOnlyList<OdeMethod> Stiff { get; } = [Rosenbrock23, KenCarp4, Rodas5P, Kvaerno5];
+
     /// <summary>The Runge–Kutta methods, by order.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
         [Euler, Midpoint, Heun, Ralston, Bosh3, Rk4, ThreeEighths, Dopri5, Tsit5, Vern7, Dop853, Vern9];
@@ -119,7 +128,7 @@ public sealed class OdeMethod
     public static OdeMethod FromName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        IEnumerable<OdeMethod> known = All.Append(Automatic).Append(ReversibleHeun).Append(Bdf).Append(Rosenbrock23).Append(Rodas5P);
+        IEnumerable<OdeMethod> known = All.Concat(Stiff).Append(Automatic).Append(ReversibleHeun).Append(Bdf);
         return known.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new ArgumentException(
                 $"No method is named '{name}'. Known: {string.Join(", ", known.Select(method => method.Name))}.",

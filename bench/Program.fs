@@ -12,6 +12,7 @@ let private workloads: (string * (Settings -> unit))[] = [|
     "stiff_hires", Kinetics.run "hires"
     "banded", Banded.run
     "ensemble", Ensemble.run
+    "stiff_tensor", StiffTensor.run
     "neural_ode_forward", NeuralOde.forward
     "neural_ode_train",
     fun settings ->

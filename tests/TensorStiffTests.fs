@@ -473,7 +473,7 @@ let private gradients =
             let field = robertson k1 k2 k3
 
             for method in [ Rosenbrock RosenbrockMethods.Rodas5P; Esdirk EsdirkMethods.Kvaerno5 ] do
-                let solve way () = fixedSolve true method 0.01 0.05 way field y0
+                let solve way () = fixedSolve true method 0.002 0.01 way field y0
                 let expected = differencesOf leaves (solve Differentiation.None)
 
                 for name, way in ways do

@@ -23,6 +23,7 @@ internal static class TensorCases
             ("a gradient through an event", EventGradient),
             ("scheduled changes, saved times and dense output on tensors", Saving),
             ("a tensor that would lose its gradient is refused", Untracked),
+            ("stiff methods on tensors, their gradients, and what is refused", Stiff),
             ("failures carry the partial solution", Failure),
             ("async on tensors keeps gradients", Async),
             ("a solve leaves no tensor behind", NoLeak),
@@ -40,6 +41,39 @@ internal static class TensorCases
         double error = (solution.FinalState - (y0 * (-rates).exp())).abs().max().ToDouble();
         Check.That(error < 1e-5, $"error {error}");
         Check.Same(solution.Status, SolveStatus.Success, "status");
+    }
+
+    private static void Stiff()
+    {
+        // y' = rate (y - cos t) - sin t, from 1: cos t, and d y(T)/d y0 = exp(rate T) is zero.
+        foreach (OdeMethod method in OdeMethod.Stiff.Skip(1))
+        {
+            foreach (Gradient gradient in new[] { Gradient.Recorded, Gradient.Discrete() })
+            {
+                using IDisposable scope = NewDisposeScope();
+                Tensor rate = Numbers(-1e5).requires_grad_(true);
+                Tensor y0 = ones(2, 1, dtype: float64).requires_grad_(true);
+                TensorSolveOptions options = new()
+                {
+                    Method = method,
+                    RelTol = 1e-6,
+                    AbsTol = 1e-8,
+                    Parameters = [rate],
+                    Gradient = gradient,
+                };
+                TensorSolution solution = Ode.Solve((t, y) => (rate * (y - t.cos())) - t.sin(), 0, 1, y0, options);
+                double error = (solution.FinalState - Math.Cos(1)).abs().max().ToDouble();
+                Check.That(error < 1e-5, $"{method}: error {error}");
+                solution.FinalState.sum().backward();
+                Check.That(y0.grad is not null && y0.grad.abs().max().ToDouble() < 1e-6, $"{method}: gradient of y0");
+                Check.That(rate.grad is not null && rate.grad.abs().max().ToDouble() < 1e-6, $"{method}: gradient of the rate");
+            }
+        }
+
+        ArgumentException refused = Check.Throws<ArgumentException>(() =>
+            Ode.Solve((_, y) => -y, 0, 1, Numbers(1), new() { Method = OdeMethod.Bdf })
+        );
+        Check.That(refused.Message.Contains("Rodas5P", StringComparison.Ordinal), refused.Message);
     }
 
     private static void Gradients()
