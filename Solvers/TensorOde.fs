@@ -524,7 +524,7 @@ module TensorOde =
                 || wants times.Save
                 || options.Differentiation.IsRecorded)
 
-        if needed then
+        if needed && not options.Differentiation.IsNone then
             checkImplicit options field
 
         use scope = torch.NewDisposeScope()

@@ -71,7 +71,7 @@ internal static class TensorCases
         }
 
         ArgumentException refused = Check.Throws<ArgumentException>(() =>
-            Ode.Solve((_, y) => -y, 0, 1, Numbers(1), new() { Method = OdeMethod.Bdf })
+            Ode.Solve((_, y) => -y, 0, 1, Numbers(1).requires_grad_(true), new() { Method = OdeMethod.Bdf })
         );
         Check.That(refused.Message.Contains("Rodas5P", StringComparison.Ordinal), $"message: {refused.Message}");
     }
