@@ -8,7 +8,8 @@ namespace Facade;
 /// <summary>The native half.</summary>
 internal static class RuntimeCases
 {
-    internal static IEnumerable<(string Name, Action Body)> All => [("the doctor reports a working libtorch", Doctored)];
+    internal static IEnumerable<(string Name, Action Body)> All =>
+        [("the doctor reports a working libtorch", Doctored), .. SensitivityCases.All];
 
     private static void Doctored()
     {
