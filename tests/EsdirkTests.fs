@@ -414,7 +414,7 @@ let private failures =
         failing
             "an algebraic equation that does not hold its variable"
             Status.SingularMatrix
-            "index 1"
+            "index above 1"
             (OdeSystem
                 .OfField(
                     VectorField(fun _ y dydt ->
