@@ -180,7 +180,22 @@ module ArrayOde =
         solveField method options (SpanField field) t0 t1 y0
 
     /// The outcome of a solve that could not start: nothing but the state it was given.
-    let private failedAtStart (method: Method) (t0: float) (y0: float[]) (error: exn) : Solution<float[]> =
+    let private failedAtStart
+        (method: Method)
+        (saveAt: SaveAt)
+        (t0: float)
+        (y0: float[])
+        (error: exn)
+        : Solution<float[]> =
+        // As in a solve that fails in its first step.
+        let saved =
+            match saveAt with
+            | EndOnly
+            | EverySteps
+            | DenseOutput -> [| t0 |]
+            | Times times
+            | StepValues times -> times |> Array.filter (fun t -> t = t0)
+
         let status, message, thrown =
             match error with
             | :? InconsistentException as e -> e.Status, e.Message, null
@@ -189,8 +204,8 @@ module ArrayOde =
         {
             Status = status
             Message = message
-            Times = [||]
-            States = [||]
+            Times = saved
+            States = saved |> Array.map (fun _ -> Array.copy y0)
             FinalTime = t0
             FinalState = Array.copy y0
             Occurrences = [||]
@@ -270,7 +285,7 @@ module ArrayOde =
             | Ok start -> run options start
             | Error error ->
                 stepper.Dispose()
-                failedAtStart method t0 y0 error
+                failedAtStart method options.SaveAt t0 y0 error
 
     /// Solves M y' = f(t, y) from y(t0) = y0 to t1 with any method that works on arrays. y0 is not changed.
     /// ArgumentException where the options contradict the span, or the method cannot do what is asked (an explicit method with a

@@ -233,7 +233,19 @@ let private fits =
         }
     ]
 
-let private long = [ "fit"; lynxHare; "--model"; "neural-ode"; "--hidden"; "4"; "--iterations"; "150"; "--no-plot"; "--out"; "." ]
+let private long = [
+    "fit"
+    lynxHare
+    "--model"
+    "neural-ode"
+    "--hidden"
+    "4"
+    "--iterations"
+    "150"
+    "--no-plot"
+    "--out"
+    "."
+]
 
 let private checkpointOf folder = Path.Combine(folder, "training.safetensors")
 
