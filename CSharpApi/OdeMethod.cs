@@ -84,14 +84,26 @@ public sealed class OdeMethod
     /// </summary>
     public static OdeMethod Rodas5P { get; } = new(nameof(Rodas5P), () => Core.Method.NewRosenbrock(Core.RosenbrockMethods.Rodas5P));
 
-    /// <summary>The ESDIRK method of Kennedy and Carpenter: order 4, adaptive, for stiff problems; on numbers and tensors.</summary>
+    /// <summary>
+    /// The ESDIRK method of Kennedy and Carpenter (2003): order 4, adaptive, for stiff problems; on numbers and tensors. With its explicit
+    /// companion it takes split fields (<see cref="Ode.SolveSplit"/>).
+    /// </summary>
     public static OdeMethod KenCarp4 { get; } = new(nameof(KenCarp4), () => Core.Method.NewEsdirk(Core.EsdirkMethods.KenCarp4));
 
-    /// <summary>The ESDIRK method of Kværnø: order 5, adaptive, for stiff problems; on numbers and tensors.</summary>
+    /// <summary>The ESDIRK method of Kværnø (2004): order 5, adaptive, for stiff problems; on numbers and tensors.</summary>
     public static OdeMethod Kvaerno5 { get; } = new(nameof(Kvaerno5), () => Core.Method.NewEsdirk(Core.EsdirkMethods.Kvaerno5));
 
+    /// <summary>
+    /// The trapezoidal rule followed by BDF2 as an ESDIRK method (Bank et al. 1985; Hosea and Shampine 1996): order 2, adaptive, for stiff
+    /// problems at loose tolerances; on numbers and tensors.
+    /// </summary>
+    public static OdeMethod TrBdf2 { get; } = new(nameof(TrBdf2), () => Core.Method.NewEsdirk(Core.EsdirkMethods.TrBdf2));
+
+    /// <summary>The ESDIRK method of Kværnø (2004): order 3, adaptive, for stiff problems; on numbers and tensors.</summary>
+    public static OdeMethod Kvaerno3 { get; } = new(nameof(Kvaerno3), () => Core.Method.NewEsdirk(Core.EsdirkMethods.Kvaerno3));
+
     /// <summary>The methods for stiff problems that work on numbers and on tensors, by order.</summary>
-    public static IReadOnlyList<OdeMethod> Stiff { get; } = [Rosenbrock23, KenCarp4, Rodas5P, Kvaerno5];
+    public static IReadOnlyList<OdeMethod> Stiff { get; } = [Rosenbrock23, TrBdf2, Kvaerno3, KenCarp4, Rodas5P, Kvaerno5];
 
     /// <summary>The Runge–Kutta methods, by order.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =

@@ -29,6 +29,15 @@ public sealed class OdeSystem
         Inner = Core.OdeSystem.OfField(Interop.Field(f), size);
     }
 
+    /// <summary>A system from a field written over numbers: its Jacobian is exact, and its steps are compiled for it.</summary>
+    /// <typeparam name="TField">The struct that implements the field.</typeparam>
+    /// <param name="field">The right-hand side.</param>
+    /// <param name="parameters">Its parameters, which are copied.</param>
+    /// <exception cref="ArgumentException">There are not as many parameters as the field reads.</exception>
+    public static OdeSystem Create<TField>(TField field, ReadOnlySpan<double> parameters)
+        where TField : struct, IGenericField =>
+        new(Core.OdeSystem.OfGeneric(new CoreField<TField>(field), parameters.ToArray()));
+
     /// <summary>The number of components of the state.</summary>
     public int Size => Inner.Size;
 
@@ -75,6 +84,17 @@ public sealed class OdeSystem
     /// <summary>With a constant mass matrix, which may be singular.</summary>
     /// <exception cref="ArgumentException">It is not square of the system's size, or not finite.</exception>
     public OdeSystem WithMass(double[,] matrix) => new(Inner.WithMass(matrix));
+
+    /// <summary>
+    /// With a part that is not stiff beside the field so far, which becomes the stiff part: y' = explicitPart(t, y) + f(t, y). Additive
+    /// methods (<see cref="OdeMethod.KenCarp4"/>) solve equations for f alone and never differentiate the explicit part.
+    /// </summary>
+    /// <exception cref="ArgumentNullException"><paramref name="explicitPart"/> is null.</exception>
+    public OdeSystem WithExplicitPart(VectorField explicitPart)
+    {
+        ArgumentNullException.ThrowIfNull(explicitPart);
+        return new(Inner.WithExplicitPart(Interop.Field(explicitPart)));
+    }
 
     /// <summary>What to do about algebraic equations at the start, and after changes of the state.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such treatment.</exception>

@@ -28,6 +28,40 @@ public static partial class Ode
     public static Solution Solve(OdeSystem system, double t0, double t1, ReadOnlySpan<double> y0, SolveOptions? options = null) =>
         Demand(Run(system, t0, t1, y0.ToArray(), options, default), options, default);
 
+    /// <summary>
+    /// Solves y' = explicitPart(t, y) + implicitPart(t, y), the second part stiff, by an additive method: equations are solved for the
+    /// implicit part alone (IMEX). Where that part has a Jacobian or a band to tell of, put it into an <see cref="OdeSystem"/> and add
+    /// the other by <see cref="OdeSystem.WithExplicitPart"/>.
+    /// </summary>
+    /// <param name="explicitPart">The part that is not stiff.</param>
+    /// <param name="implicitPart">The stiff part.</param>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="y0">The initial state, which is copied.</param>
+    /// <param name="options">
+    /// Method (<see cref="OdeMethod.KenCarp4"/>, or <see cref="OdeMethod.Automatic"/>, which takes it), tolerances, what to save, events;
+    /// null takes the defaults.
+    /// </param>
+    /// <exception cref="ArgumentNullException">A part is null.</exception>
+    /// <exception cref="ArgumentException">
+    /// The span, the state or an option makes no sense, or the method takes no split field; the message names it.
+    /// </exception>
+    /// <exception cref="SolveException">The solve failed on the way; the exception carries the solution up to there.</exception>
+    /// <exception cref="OperationCanceledException">The cancellation token was signalled.</exception>
+    public static Solution SolveSplit(
+        VectorField explicitPart,
+        VectorField implicitPart,
+        double t0,
+        double t1,
+        ReadOnlySpan<double> y0,
+        SolveOptions? options = null
+    )
+    {
+        ArgumentNullException.ThrowIfNull(explicitPart);
+        ArgumentNullException.ThrowIfNull(implicitPart);
+        return Solve(new OdeSystem(implicitPart, y0.Length).WithExplicitPart(explicitPart), t0, t1, y0, options);
+    }
+
     /// <summary>As <see cref="Solve(OdeSystem, double, double, ReadOnlySpan{double}, SolveOptions?)"/>, but a failure on the way, or
     /// cancellation, returns false instead of throwing.</summary>
     /// <param name="system">The system.</param>

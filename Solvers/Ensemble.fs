@@ -321,27 +321,7 @@ module Ensemble =
         solveEach ensemble options.Cancellation problem.Count size (fun i ->
             ArrayOde.solveSystem method options (make i) (problem.Start i) (problem.End i) (problem.State i))
 
-    /// A generic field with its exact derivatives, for one thread.
-    let private system<'G when 'G: struct and 'G :> IGenericField> (field: 'G) (parameters: float[]) : OdeSystem =
-        let n = field.Size
-        let derivatives = FieldDerivatives<'G> field
-        let entries: float[] = Array.zeroCreate (n * n)
-
-        let jacobian =
-            JacobianFunction(fun t y matrix ->
-                derivatives.Jacobian(t, y, ReadOnlySpan<float> parameters, Span<float> entries)
-
-                for i in 0 .. n - 1 do
-                    for j in 0 .. n - 1 do
-                        matrix[i, j] <- entries[i * n + j])
-
-        let slope =
-            VectorField(fun t y dest -> derivatives.TimeDerivative(t, y, ReadOnlySpan<float> parameters, dest))
-
-        OdeSystem.OfStruct(GenericField<'G>(field, parameters), n).WithJacobian(jacobian).WithTimeSlope(slope)
-
-    /// Solves a generic field once, by any method: an explicit tableau's loop is compiled for the field, other methods take its exact
-    /// Jacobian.
+    /// Solves a generic field once, by any method: loops are compiled for the field, methods for stiff problems take its exact Jacobian.
     let solveOne<'G when 'G: struct and 'G :> IGenericField>
         (method: Method)
         (options: SolveOptions<float[]>)
@@ -353,9 +333,7 @@ module Ensemble =
         : Solution<float[]> =
         GenericField<'G>.Check(field, parameters, y0)
 
-        match method with
-        | RungeKutta tableau -> ArrayOde.solveField tableau options (GenericField<'G>(field, parameters)) t0 t1 y0
-        | method -> ArrayOde.solveSystem method options (system field parameters) t0 t1 y0
+        ArrayOde.solveSystem method options (OdeSystem.OfGeneric(field, parameters)) t0 t1 y0
 
     /// As solve, by any method: explicit tableaus in lanes, others trajectory by trajectory on all processors.
     let solveWith<'G when 'G: struct and 'G :> IGenericField>
@@ -369,4 +347,4 @@ module Ensemble =
         | RungeKutta tableau -> solve tableau options ensemble field problem
         | method ->
             check field.Size field.ParameterCount options problem
-            solveSystems method options ensemble (fun i -> system field (problem.Values i)) problem
+            solveSystems method options ensemble (fun i -> OdeSystem.OfGeneric(field, problem.Values i)) problem

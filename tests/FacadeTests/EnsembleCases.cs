@@ -181,7 +181,7 @@ internal static class EnsembleCases
         }
     }
 
-    private readonly struct LorenzField : IGenericField
+    internal readonly struct LorenzField : IGenericField
     {
         public int Size => 3;
 
