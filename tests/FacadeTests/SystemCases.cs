@@ -159,21 +159,22 @@ internal static class SystemCases
 
     private static void Split()
     {
-        // y' = -1000 (y - cos t) - sin t, from y(0) = 1: y = cos t. The relaxation is stiff, the rest is not.
+        // y' = -1e5 (y - cos t) - sin t, from y(0) = 1: y = cos t. The relaxation is stiff, the rest is not.
         int drives = 0;
-        VectorField relaxation = (t, y, dydt) => dydt[0] = -1000 * (y[0] - Math.Cos(t));
+        VectorField relaxation = (t, y, dydt) => dydt[0] = -1e5 * (y[0] - Math.Cos(t));
         VectorField drive = (t, _, dydt) =>
         {
             drives++;
             dydt[0] = -Math.Sin(t);
         };
-        SolveOptions options = new() { Method = OdeMethod.KenCarp4, RelTol = 1e-7, AbsTol = 1e-9 };
+        SolveOptions options = new() { Method = OdeMethod.KenCarp4, RelTol = 1e-5, AbsTol = 1e-7 };
         Solution split = Ode.SolveSplit(drive, relaxation, 0, 2, [1], options);
         Check.Near(split.FinalState[0], Math.Cos(2), 1e-5, "y(2)");
-        Check.That(drives > 0 && split.Statistics.Accepted < 500, $"{split.Statistics.Accepted} steps");
+        // An explicit method would need 60,000 for its stability.
+        Check.That(drives > 0 && split.Statistics.Accepted < 1000, $"{split.Statistics.Accepted} steps");
         Solution chosen = Ode.SolveSplit(drive, relaxation, 0, 2, [1], options with { Method = OdeMethod.Automatic });
         Check.Same(chosen.Methods[0].Method, "KenCarp4", chosen.Methods[0].Reason);
-        OdeSystem system = new OdeSystem(relaxation, 1).WithJacobian((_, _, j) => j[0, 0] = -1000).WithExplicitPart(drive);
+        OdeSystem system = new OdeSystem(relaxation, 1).WithJacobian((_, _, j) => j[0, 0] = -1e5).WithExplicitPart(drive);
         Check.Near(Ode.Solve(system, 0, 2, [1], options).FinalState[0], Math.Cos(2), 1e-5, "y(2) with the Jacobian of the stiff part");
         ArgumentException error = Check.Throws<ArgumentException>(
             () => Ode.SolveSplit(drive, relaxation, 0, 2, [1], options with { Method = OdeMethod.Kvaerno5 })
