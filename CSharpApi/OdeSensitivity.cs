@@ -19,7 +19,7 @@ public static partial class Ode
 {
     /// <summary>
     /// Solves y' = f(t, y; p) and gives the derivatives of every saved state for the initial values and the parameters, exact for the
-    /// discrete solution. Explicit, Rosenbrock, ESDIRK and BDF methods; the tolerances hold for the solution, not for its derivatives.
+    /// discrete solution. The automatic choice, explicit, Rosenbrock, ESDIRK and BDF methods; the tolerances hold for the solution, not for its derivatives.
     /// </summary>
     /// <typeparam name="TField">The struct that implements the field.</typeparam>
     /// <param name="field">The right-hand side.</param>
@@ -52,7 +52,7 @@ public static partial class Ode
 
     /// <summary>
     /// As the overload for fields written over numbers, for a delegate on doubles with its derivatives; those that are null are found by
-    /// differences, which costs evaluations and digits. Explicit, ESDIRK and BDF methods.
+    /// differences, which costs evaluations and digits. The automatic choice (settled by a solve before), explicit, ESDIRK and BDF methods.
     /// </summary>
     /// <param name="f">The right-hand side.</param>
     /// <param name="parameters">Its parameters.</param>

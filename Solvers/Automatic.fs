@@ -212,6 +212,8 @@ type internal AutomaticStepper
 
     /// The stepper in use.
     member _.Active = active
+    /// Whether that is the stiff one.
+    member _.IsStiff = isStiff
 
     interface IStepper<float[]> with
         member _.ErrorOrder = active.ErrorOrder

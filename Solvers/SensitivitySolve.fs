@@ -7,7 +7,8 @@ open System
 
 /// A finished solve with the trace of what it did.
 [<Sealed>]
-type internal TracedSolve(problem: SensitivityProblem, method: Method, solution: Solution<float[]>, trace: SolveTrace) =
+type internal TracedSolve
+    (problem: SensitivityProblem, methods: Method[], solution: Solution<float[]>, trace: SolveTrace) =
     let field = problem.Field
 
     member _.Solution = solution
@@ -23,13 +24,15 @@ type internal TracedSolve(problem: SensitivityProblem, method: Method, solution:
         let values () = field.Calculus<Real>(NumberRows.constants<Real> field.Parameters)
         let found index = trace.Unknowns[index]
 
-        let replays: IStepReplay<'B>[] =
+        let replay (method: Method) : IStepReplay<'B> =
             match method with
-            | RungeKutta tableau -> [| RungeKuttaReplay<'B>(tableau, calculus) |]
-            | Rosenbrock tableau -> [| RosenbrockReplay<'B>(tableau, problem.System.Knowledge.Mass, calculus) |]
-            | Esdirk tableau -> [| EsdirkReplay<'B>(tableau, calculus, values (), found) |]
-            | Bdf _ -> [| BdfReplay<'B>(BdfPast.ofEntries trace.Entries, calculus, values (), found) |]
+            | RungeKutta tableau -> RungeKuttaReplay<'B>(tableau, calculus)
+            | Rosenbrock tableau -> RosenbrockReplay<'B>(tableau, problem.System.Knowledge.Mass, calculus)
+            | Esdirk tableau -> EsdirkReplay<'B>(tableau, calculus, values (), found)
+            | Bdf _ -> BdfReplay<'B>(BdfPast.ofEntries trace.Entries, calculus, values (), found)
             | _ -> invalidOp $"{method.Name} has no sensitivities on arrays."
+
+        let replays = Array.map replay methods
 
         let changes = field.Changes<'B>(problem.Events, problem.Doses, parameters, calculus.ParameterCotangent)
         struct (SolveSweep<'B>(trace, field.Size, replays, changes), calculus)
@@ -64,19 +67,53 @@ module internal TracedSolve =
         MaxOccurrences = event.MaxOccurrences
     }
 
-    let private which (_: IStepper<float[]>) = 0
+    /// Number of the method at work: 1 for the stiff half of the automatic choice.
+    let private which (stepper: IStepper<float[]>) =
+        match stepper with
+        | :? AutomaticStepper as automatic when automatic.IsStiff -> 1
+        | _ -> 0
+
+    /// The methods that a solve may step with, in the order in which `which` numbers them.
+    let private methodsOf (method: Method) (options: SolveOptions<float[]>) (system: OdeSystem) =
+        match method with
+        | Automatic -> [| RungeKutta(AutomaticChoice.explicit options); AutomaticChoice.stiff system |]
+        | other -> [| other |]
+
+    /// Where second derivatives of the field are missing, the automatic choice is made once: the explicit method, or Bdf if it did not stay.
+    let private settled (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 y0 =
+        match method with
+        | Automatic when problem.Field.IsForwardOnly ->
+            let plain = {
+                SolveOptions.create options.Tolerance.Rtol options.Tolerance.Atol with
+                    Control = options.Control
+                    Jumps = options.Jumps
+                    MaxSteps = options.MaxSteps
+                    Cancellation = options.Cancellation
+            }
+
+            let solution = ArrayOde.solveSystem Automatic plain problem.System t0 t1 y0
+
+            if solution.Choices.Length > 1 || not problem.System.HasIdentityMass then
+                Bdf BdfFormula.maxOrder
+            else
+                RungeKutta(AutomaticChoice.explicit options)
+        | other -> other
 
     let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
         match method with
         | RungeKutta _
         | Rosenbrock _
         | Esdirk _
-        | Bdf _ -> ()
+        | Bdf _
+        | Automatic -> ()
         | _ ->
             bad
-                $"{method.Name} has no sensitivities on arrays; take an explicit Runge-Kutta method, or Rodas5P for stiff problems."
+                $"{method.Name} has no sensitivities on arrays; take the automatic choice, an explicit Runge-Kutta method, or Rodas5P for stiff problems."
 
-        match method with
+        let method = settled method options problem t0 t1 y0
+        let methods = methodsOf method options problem.System
+
+        match Array.last methods with
         | Rosenbrock _ when problem.Field.IsForwardOnly ->
             bad
                 $"{method.Name} is differentiated by second derivatives of the field, which a delegate does not have; take an ESDIRK method or Bdf, or give the problem by SensitivityProblem.OfGeneric."
@@ -102,4 +139,4 @@ module internal TracedSolve =
 
         let recorder = TraceRecorder which
         let solution = ArrayOde.solveObserved recorder method options problem.System t0 t1 y0
-        TracedSolve(problem, method, solution, recorder.Finish())
+        TracedSolve(problem, methods, solution, recorder.Finish())

@@ -84,8 +84,13 @@ type internal TraceRecorder(methodOf: IStepper<float[]> -> int) =
 
     interface IStepObserver<float[]> with
         member _.Accepting(stepper, h) =
-            let struct (order, found) =
+            let working =
                 match stepper with
+                | :? AutomaticStepper as automatic -> automatic.Active
+                | other -> other
+
+            let struct (order, found) =
+                match working with
                 | :? IStepUnknowns<float[]> as details -> struct (details.Order, Array.concat details.Unknowns)
                 | _ -> struct (0, null)
 
@@ -130,12 +135,57 @@ type internal IChangeReplay<'B> =
         occurrence: int ->
             unit
 
+/// A replay whose state is shorter than that of another one in the same solve: the rest is zero.
+[<Sealed>]
+type internal PaddedReplay<'B when 'B: struct and 'B :> IReal<'B>>(replay: IStepReplay<'B>, length: int) =
+    let own = replay.StateLength
+    let start: 'B[] = Array.zeroCreate own
+    let finish: 'B[] = Array.zeroCreate own
+    let bar: 'B[] = Array.zeroCreate own
+    let take (source: 'B[]) (dest: 'B[]) = Array.Copy(source, dest, own)
+
+    let give (source: 'B[]) (dest: 'B[]) =
+        source.CopyTo(dest, 0)
+        Array.Clear(dest, own, length - own)
+
+    interface IStepReplay<'B> with
+        member _.StateLength = length
+
+        member _.Begin(step, state) =
+            take state start
+            replay.Begin(step, start)
+            give start state
+
+        member _.PullBegin(step, state, adjoint) =
+            take state start
+            take adjoint bar
+            replay.PullBegin(step, start, bar)
+            give bar adjoint
+
+        member _.Step(step, state, dest) =
+            take state start
+            replay.Step(step, start, finish)
+            give finish dest
+
+        member _.Interpolate(theta, dest) = replay.Interpolate(theta, dest)
+        member _.PullInterpolated(theta, c) = replay.PullInterpolated(theta, c)
+
+        member _.Pull adjoint =
+            take adjoint bar
+            replay.Pull bar
+            give bar adjoint
+
 /// Walks over a record with the replays of its methods.
 [<Sealed>]
 type internal SolveSweep<'B when 'B: struct and 'B :> IReal<'B>>
     (record: SolveTrace, size: int, replays: IStepReplay<'B>[], changes: IChangeReplay<'B>) =
     let entries = record.Entries
     let length = replays |> Array.fold (fun most replay -> max most replay.StateLength) size
+
+    let replays =
+        replays
+        |> Array.map (fun replay -> if replay.StateLength = length then replay else PaddedReplay<'B>(replay, length))
+
     let scratch: 'B[] = Array.zeroCreate length
     let inner: 'B[] = Array.zeroCreate size
 

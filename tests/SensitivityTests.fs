@@ -121,6 +121,19 @@ module Fields =
 
                     dydt[i] <- p[at] * tanh (p[at + 1] * left + p[at + 2] * right) - p[at + 3] * y[i]
 
+    /// A chain of diffusing species with a reaction: stiff for strong diffusion.
+    [<Struct>]
+    type Chain(size: int) =
+        interface IGenericField with
+            member _.Size = size
+            member _.ParameterCount = 2
+
+            member _.Evaluate(_, y, p, dydt) =
+                for i in 0 .. size - 1 do
+                    let left = y[(if i = 0 then 0 else i - 1)]
+                    let right = y[(if i = size - 1 then size - 1 else i + 1)]
+                    dydt[i] <- p[0] * (left - 2.0 *. y[i] + right) + p[1] * y[i] * (1.0 -. y[i])
+
     [<Sealed>]
     type Height() =
         interface IGenericCondition with
@@ -744,8 +757,94 @@ let private eventTests =
         }
     ]
 
+let private automaticTests =
+    let methods (case: SensitivityCase) =
+        let result =
+            Sensitivity.forward
+                case.Method
+                case.Options
+                Everything
+                (case.Problem case.Parameters)
+                case.Start
+                case.End
+                case.Initial
+
+        result.Solution.Choices |> Array.map _.Method
+
+    testList "automatic choice" [
+        test "a solve that goes on with Rodas5P, and back" {
+            let case = {
+                vanDerPol Automatic (stiffOptions 1e-7 [| 0.4; 0.9; 1.5; 4.0 |]) with
+                    Parameters = [| 1e4; 0.3 |]
+                    End = 4.0
+            }
+
+            Expect.containsAll (methods case) [| "Vern7"; "Rodas5P" |] "both methods made steps"
+            holds (SensitivityLaws.forwardIsAdjoint 1e-8 case)
+            let single = { case with Method = Rosenbrock RosenbrockMethods.Rodas5P; End = 1.5 }
+
+            let final (case: SensitivityCase) =
+                (Sensitivity.forward
+                    case.Method
+                    { case.Options with SaveAt = EndOnly }
+                    Everything
+                    (case.Problem case.Parameters)
+                    0.0
+                    1.5
+                    case.Initial)
+                    .Final
+
+            let mixed, expected = final case, final single
+
+            for i in 0..1 do
+                for j in 0..3 do
+                    if abs expected[i, j] > 1e-6 then
+                        close $"entry ({i}, {j})" 1e-3 mixed[i, j] expected[i, j]
+        }
+
+        test "a solve that goes on with BDF" {
+            let case = {
+                Name = "chain of 40 species"
+                Method = Automatic
+                Options = { SolveOptions.create 1e-6 1e-9 with SaveAt = Times [| 0.05; 1.0 |] }
+                Problem = ofField (Chain 40)
+                Parameters = [| 400.0; 2.0 |]
+                Start = 0.0
+                End = 1.0
+                Initial = Array.init 40 (fun i -> 0.3 + 0.2 * sin (0.7 * float i))
+            }
+
+            Expect.containsAll (methods case) [| "Tsit5"; "Bdf" |] "both methods made steps"
+            holds (SensitivityLaws.forwardIsAdjoint 1e-8 case)
+        }
+
+        test "a delegate, stiff and not" {
+            let run p t1 =
+                let problem = delegates false p
+                Sensitivity.forward Automatic (tight (Times [| t1 |])) Everything problem 0.0 t1 [| 1.0; 0.7 |]
+
+            let result = run [| 1.5; 1.0; 0.8; 3.0 |] 3.0
+            Expect.equal result.Solution.Choices[0].Method "Vern9" "not stiff"
+
+            let expected =
+                Sensitivity.forward
+                    (RungeKutta Methods.Vern9)
+                    (tight (Times [| 3.0 |]))
+                    Everything
+                    (ofField (LotkaVolterra()) [| 1.5; 1.0; 0.8; 3.0 |])
+                    0.0
+                    3.0
+                    [| 1.0; 0.7 |]
+
+            for i in 0..1 do
+                for j in 0..5 do
+                    close $"({i}, {j})" 1e-5 result.Final[i, j] expected.Final[i, j]
+        }
+    ]
+
 let tests =
     testList "Sensitivity" [
+        automaticTests
         explicitTests
         rosenbrockTests
         implicitTests
