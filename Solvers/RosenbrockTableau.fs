@@ -5,6 +5,21 @@ open System
 open System.IO
 open System.Text.Json
 
+/// A Rosenbrock-Wanner method as its order conditions read it: k_i = h f(y + sum alpha_ij k_j) + h J sum Gamma_ij k_j,
+/// y1 = y + sum b_i k_i. Hairer and Wanner II, IV.7, equation (7.4).
+type RosenbrockForm = {
+    /// Strictly lower triangular (stages, stages).
+    Alpha: float[,]
+    /// Lower triangular, gamma on the diagonal.
+    Gamma: float[,]
+    /// Weights of the result.
+    B: float[]
+    /// Weights of the error estimate.
+    Error: float[]
+    /// Dense.[p] are the weights of theta^(p+1).
+    Dense: float[][]
+}
+
 /// A Rosenbrock-Wanner method for M y' = f(t, y) in the form without matrix products (Hairer and Wanner II, IV.7). With W = M - h gamma J:
 /// W u_i = h gamma (f(t + c_i h, y + sum_j a_ij u_j) + h d_i df/dt) + gamma M sum_j C_ij u_j, and y1 = y + sum_i b_i u_i.
 [<Sealed>]
@@ -74,6 +89,44 @@ type RosenbrockTableau
 
         1.0 + Array.sum (Array.map2 (*) b u)
 
+    /// Gamma = (1/gamma - C)^-1.
+    member private _.Gammas() : float[,] =
+        let gammas = Array2D.zeroCreate<float> stages stages
+
+        for j in 0 .. stages - 1 do
+            for i in j .. stages - 1 do
+                let mutable s = if i = j then 1.0 else 0.0
+
+                for k in j .. i - 1 do
+                    s <- s + cc[i][k] * gammas[k, j]
+
+                gammas[i, j] <- s * gamma
+
+        gammas
+
+    /// The coefficients as the order conditions read them: Gamma = (1/gamma - C)^-1, alpha = a Gamma, weights times Gamma.
+    member this.Untransformed: RosenbrockForm =
+        let gammas = this.Gammas()
+
+        let times (row: float[]) =
+            Array.init stages (fun j ->
+                let mutable s = 0.0
+
+                for k in 0 .. row.Length - 1 do
+                    s <- s + row[k] * gammas[k, j]
+
+                s)
+
+        let alpha = a |> Array.map times
+
+        {
+            Alpha = Array2D.init stages stages (fun i j -> alpha[i][j])
+            Gamma = gammas
+            B = times b
+            Error = times error
+            Dense = Array.init dense[0].Length (fun p -> times (dense |> Array.map (fun row -> row[p])))
+        }
+
     static member private Check(tableau: RosenbrockTableau, fail: string -> unit) =
         let stages = tableau.Stages
 
@@ -93,18 +146,7 @@ type RosenbrockTableau
             size $"C[{i + 1}]" i tableau.Coupling[i].Length
             size $"dense[{i + 1}]" tableau.Dense[0].Length tableau.Dense[i].Length
 
-        // The untransformed form: Gamma = (1/gamma - C)^-1, alpha = a Gamma, weights = b Gamma.
-        let gammas = Array2D.zeroCreate<float> stages stages
-
-        for j in 0 .. stages - 1 do
-            for i in j .. stages - 1 do
-                let mutable s = if i = j then 1.0 else 0.0
-
-                for k in j .. i - 1 do
-                    s <- s + tableau.Coupling[i][k] * gammas[k, j]
-
-                gammas[i, j] <- s * tableau.Gamma
-
+        let gammas = tableau.Gammas()
         let rowSums = Array.init stages (fun i -> Array.sum (Array.init stages (fun j -> gammas[i, j])))
         let weighted (row: float[]) = Array.sum (Array.mapi (fun i x -> x * rowSums[i]) row)
         let scale (row: float[]) = 1.0 + Array.sum (Array.mapi (fun i x -> abs (x * rowSums[i])) row)
