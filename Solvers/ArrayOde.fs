@@ -244,6 +244,9 @@ module ArrayOde =
                 )
             )
 
+        if method.IsBdf then
+            BdfFormula.checkControl options.Control
+
         match method with
         | Esdirk _
         | Automatic -> ()

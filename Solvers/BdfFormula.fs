@@ -16,6 +16,16 @@ module internal BdfFormula =
         if order < 1 || order > maxOrder then
             raise (System.ArgumentException $"The largest order of Bdf lies between 1 and {maxOrder}; got {order}.")
 
+    /// ArgumentException where steps are to follow a controller of the caller's: order and step are chosen together.
+    let checkControl (control: Continuum.StepControl) =
+        match control with
+        | Continuum.Adaptive(ValueSome _) ->
+            raise (
+                System.ArgumentException
+                    "Bdf chooses its order and its steps together and follows no other step controller; leave the controller out, or take a method of fixed order such as Rodas5P."
+            )
+        | _ -> ()
+
     /// Lagrange's basis polynomials of the nodes 0 .. degree at x.
     let basis (distances: float[]) (degree: int) (basis: float[]) =
         for j in 0..degree do

@@ -124,6 +124,7 @@ module TensorOde =
         | Coupled _ -> Reversible.stepper options.Method space field y0
         | Bdf maxOrder ->
             BdfFormula.check maxOrder
+            BdfFormula.checkControl options.Solve.Control
             let joint = SampleIndependence.isJoint field (TensorField.time field t0 y0) y0
             let linear = new TensorClockSystem(field, joint)
 

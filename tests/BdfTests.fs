@@ -516,8 +516,44 @@ let private sharedLaws =
             <| fun () -> holds (StiffLaws.reference (Bdf 5) 1e-6 100.0 1e-9 problem)
     ]
 
+let private controlled =
+    testCase "a step controller of the caller's is refused, not ignored"
+    <| fun () ->
+        let told = Adaptive(ValueSome(Controller.integral 2))
+        let decay = OdeSystem.OfField(field (fun _ y -> [| -y[0] |]), 1)
+
+        let refused (solve: unit -> unit) =
+            let error = Expect.throwsC solve id
+            Expect.isTrue (error :? ArgumentException) $"{error.GetType().Name}"
+            Expect.stringContains error.Message "leave the controller out" "what to do"
+
+        refused (fun () ->
+            ArrayOde.solveSystem (Bdf 5) { options 1e-6 with Control = told } decay 0.0 1.0 [| 1.0 |] |> ignore)
+
+        let onTensors = TensorField.create Seq.empty (fun _ y -> y.neg ())
+        let tensorOptions = TensorOptions.create 1e-6 1e-9
+
+        let told' = {
+            tensorOptions with
+                Method = Bdf 5
+                Differentiation = Differentiation.None
+                Solve = { tensorOptions.Solve with Control = told }
+        }
+
+        refused (fun () ->
+            use y0 = torch.ones (1L, dtype = torch.float64)
+            TensorOde.solve told' onTensors 0.0 1.0 y0 |> ignore)
+
+        // without one it solves, and the automatic choice takes one for its explicit half
+        bdf (options 1e-6) decay 0.0 1.0 [| 1.0 |] |> ignore
+
+        ArrayOde.solveSystem Automatic { options 1e-6 with Control = told } decay 0.0 1.0 [| 1.0 |]
+        |> solved
+        |> ignore
+
 let tests =
     testList "Bdf" [
+        controlled
         sharedLaws
         onTensors
         polynomials
