@@ -147,6 +147,11 @@ let private time (action: unit -> unit) (inner: int) =
     let cpu = processor () - used
     struct (Stopwatch.GetElapsedTime(start).TotalSeconds / float inner, cpu / float inner)
 
+/// How many calls fill one sample.
+let private fill (calls: int) (action: unit -> unit) =
+    let struct (once, _) = time action calls
+    if once >= shortest then 1 else int (ceil (shortest / once))
+
 /// Runs the action until the JIT has nothing left to improve, and returns how many calls fill one sample.
 let private warmUp (action: unit -> unit) =
     // Tiers change after 30 calls and a quiet tenth of a second, twice with profiling.
@@ -160,12 +165,9 @@ let private warmUp (action: unit -> unit) =
 
         Threading.Thread.Sleep 150
 
-    let struct (once, _) = time action 3
-    if once >= shortest then 1 else int (ceil (shortest / once))
+    fill 3 action
 
-/// Seconds a call, runs samples each, taken in turn so that the noise of the machine falls on all of them alike.
-let sampleTogether (runs: int) (actions: (unit -> unit)[]) : Series[] =
-    let inner = actions |> Array.map warmUp
+let private sampleFilled (runs: int) (actions: (unit -> unit)[]) (inner: int[]) : Series[] =
     let fresh () = { Wall = Array.zeroCreate runs; Cpu = Array.zeroCreate runs }
     let series = actions |> Array.map (fun _ -> fresh ())
     GC.Collect()
@@ -177,6 +179,14 @@ let sampleTogether (runs: int) (actions: (unit -> unit)[]) : Series[] =
             series[a].Cpu[ r ] <- cpu
 
     series
+
+/// Seconds a call, runs samples each, taken in turn so that the noise of the machine falls on all of them alike.
+let sampleTogether (runs: int) (actions: (unit -> unit)[]) : Series[] =
+    sampleFilled runs actions (actions |> Array.map warmUp)
+
+/// The same for actions whose code has been warmed up before.
+let sampleWarm (runs: int) (actions: (unit -> unit)[]) : Series[] =
+    sampleFilled runs actions (actions |> Array.map (fill 1))
 
 /// Median seconds a call.
 let sample runs action =

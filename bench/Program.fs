@@ -21,7 +21,8 @@ let private workloads: (string * (Settings -> unit))[] = [|
     "kepler", Kepler.run
     "sensitivity", Sensitivities.run
     "limits", Limits.run
-    "work_precision", WorkPrecision.run
+    "work_precision_nonstiff", WorkPrecision.nonstiff
+    "work_precision_stiff", WorkPrecision.stiff
 |]
 
 let private usage () =
