@@ -170,11 +170,13 @@ type internal ColumnRows(n: int, sparsity: Sparsity, lists: int[][]) =
 
     static member Of(n, sparsity) = ColumnRows(n, sparsity, Sparsity.rowsOfColumns n sparsity)
 
-/// Forward differences, a colour at an evaluation. The increment of a component is sqrt(eps) of its size, but at least the least one
-/// given for it, in the direction in which the solution moves. Hairer and Wanner, IV.8.
+/// Forward differences, a colour at an evaluation. The increment of a component is sqrt(eps) of its size or of its absolute tolerance:
+/// a longer one falsifies the curvature that decides how slow reactions end (Robertson's problem at t = 1e11). Where the terms of a row
+/// are so large that their rounding drowns the difference, as where a component starts at zero beside others of size one, that row is
+/// differenced again with an increment that suits it. Hairer and Wanner, IV.8; Salane 1986 (increments judged by rounding).
 [<Sealed>]
 type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], float>>
-    (field: 'F, n: int, sparsity: Sparsity, least: float[], autonomous: bool) =
+    (field: 'F, n: int, sparsity: Sparsity, smallest: float[], autonomous: bool) =
     inherit JacobianSource(Sparsity.shape n sparsity)
     let mutable field = field
     let shape = Sparsity.shape n sparsity
@@ -182,9 +184,20 @@ type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], fl
     let columnRows = ColumnRows.Of(n, sparsity)
     let moved: float[] = Array.zeroCreate n
     let increments: float[] = Array.zeroCreate n
+    let longer: float[] = Array.zeroCreate n
+    // Of each row: its largest entry, and the rounding of its largest term.
+    let largest: float[] = Array.zeroCreate n
+    let rounding: float[] = Array.zeroCreate n
     let mutable slopes: float[] = Array.zeroCreate n
     let mutable evaluations = 0
-    let root = sqrt 2.2e-16
+    let mutable first = true
+    let mutable lastTime = nan
+    let mutable size = 0.0
+    let epsilon = 2.2e-16
+    let root = sqrt epsilon
+    // An entry may be wrong by this part of itself, one that looks like zero by this part of its row's largest.
+    let tolerated = 1e-6
+    let toleratedZero = 1e-4
     // The largest size seen of each component: one that passes through zero keeps a scale.
     let seen: float[] = Array.zeroCreate n
 
@@ -200,16 +213,102 @@ type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], fl
 
         s = 0.0
 
-    let increment (y: float[]) (slope: float[]) j =
-        seen[j] <- max (abs y[j]) (seen[j] * 0.9)
-        let size = max (root * max (abs y[j]) (1e-3 * seen[j])) least[j]
+    // what is added in floating point is what is divided by
+    let rounded (y: float[]) (slope: float[]) j (size: float) =
         let delta = if slope[j] < 0.0 then -size else size
-        // what is added in floating point is what is divided by
         (y[j] + delta) - y[j]
 
-    let shift (y: float[]) (columns: int[]) sign =
+    let increment (y: float[]) (slope: float[]) j =
+        seen[j] <- max (abs y[j]) (seen[j] * 0.9)
+        rounded y slope j (root * max (max (abs y[j]) (1e-3 * seen[j])) smallest[j])
+
+    let shift (y: float[]) (columns: int[]) (lengths: float[]) sign =
         for j in columns do
-            moved[j] <- y[j] + sign * increments[j]
+            moved[j] <- y[j] + sign * lengths[j]
+
+    /// Moves the columns by the lengths and evaluates; 1, or -1 where there is a wall on this side (a root, a logarithm).
+    let difference t (y: float[]) (columns: int[]) (lengths: float[]) =
+        shift y columns lengths 1.0
+        evaluate t
+
+        if finite slopes then
+            1.0
+        else
+            shift y columns lengths -1.0
+            evaluate t
+            -1.0
+
+    let restore (y: float[]) (columns: int[]) =
+        for j in columns do
+            moved[j] <- y[j]
+
+    let at i j = i * shape.Stride + j + shape.Offset
+
+    let measureRows (y: float[]) (slope: float[]) (values: float[]) =
+        size <- 0.0
+
+        for i in 0 .. n - 1 do
+            size <- max size (abs y[i])
+            largest[i] <- 0.0
+            rounding[i] <- epsilon * abs slope[i]
+
+        for j in 0 .. n - 1 do
+            for index in 0 .. columnRows.Count j - 1 do
+                let i = columnRows.Row(j, index)
+                let entry = abs values[at i j]
+                largest[i] <- max largest[i] entry
+                rounding[i] <- max rounding[i] (epsilon * entry * abs y[j])
+
+    /// Whether rounding drowns an entry. A row that has no entry at all is asked about once only.
+    let isDrowned (values: float[]) i j =
+        if largest[i] = 0.0 then
+            first && rounding[i] > 0.0
+        else
+            let entry = abs values[at i j]
+            let allowed = if entry = 0.0 then toleratedZero * largest[i] else tolerated * entry
+            rounding[i] > allowed * abs increments[j]
+
+    /// The increment that keeps the rounding of every drowned row of a column small; 0 where none is drowned. It is about
+    /// sqrt(eps) of the largest size that meets in the row, so that it is no other state.
+    let remedy (values: float[]) j =
+        let mutable length = 0.0
+
+        for index in 0 .. columnRows.Count j - 1 do
+            let i = columnRows.Row(j, index)
+
+            if isDrowned values i j then
+                let wanted =
+                    if largest[i] = 0.0 then
+                        max (10.0 * smallest[j]) (1e-2 * root * size)
+                    else
+                        rounding[i] / (root * largest[i])
+
+                length <- max length wanted
+
+        length
+
+    let repair t (y: float[]) (slope: float[]) (values: float[]) (columns: int[]) =
+        let mutable any = false
+
+        for j in columns do
+            let length = remedy values j
+            let isLonger = length > 2.0 * abs increments[j]
+            longer[j] <- if isLonger then rounded y slope j length else 0.0
+            any <- any || isLonger
+
+        if any then
+            let sign = difference t y columns longer
+
+            if finite slopes then
+                for j in columns do
+                    if longer[j] <> 0.0 then
+                        for index in 0 .. columnRows.Count j - 1 do
+                            let i = columnRows.Row(j, index)
+
+                            if isDrowned values i j then
+                                values[at i j] <- (slopes[i] - slope[i]) * (sign / longer[j])
+
+            restore y columns
 
     override _.Evaluations = evaluations
 
@@ -223,31 +322,40 @@ type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], fl
             for j in columns do
                 increments[j] <- increment y slope j
 
-            let mutable sign = 1.0
-            shift y columns sign
-            evaluate t
-
-            // A wall on this side (a root, a logarithm): look to the other.
-            if not (finite slopes) then
-                sign <- -1.0
-                shift y columns sign
-                evaluate t
+            let sign = difference t y columns increments
 
             for j in columns do
-                let inverse = sign / increments[j]
+                let inverse = if increments[j] = 0.0 then 0.0 else sign / increments[j]
 
                 for index in 0 .. columnRows.Count j - 1 do
                     let i = columnRows.Row(j, index)
-                    values[i * shape.Stride + j + shape.Offset] <- (slopes[i] - slope[i]) * inverse
+                    values[at i j] <- (slopes[i] - slope[i]) * inverse
 
-                moved[j] <- y[j]
+            restore y columns
+
+        measureRows y slope values
+
+        for columns in colouring.Columns do
+            repair t y slope values columns
+
+        first <- false
 
     override _.TimeSlope(t, y, slope, dest) =
         if autonomous then
             Array.Clear dest
         else
             Array.blit y 0 moved 0 n
-            let delta = (t + root * max (abs t) 1e-5) - t
+
+            // The field changes on the scale of the steps, however late it is.
+            let scale =
+                if Double.IsNaN lastTime || lastTime = t then
+                    min (max (abs t) 1e-5) 1e3
+                else
+                    abs (t - lastTime)
+
+            lastTime <- t
+            let ulp = Math.BitIncrement(abs t) - abs t
+            let delta = (t + max (root * scale) (16.0 * ulp)) - t
             evaluate (t + delta)
 
             for i in 0 .. n - 1 do

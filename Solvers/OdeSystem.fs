@@ -41,8 +41,8 @@ type internal Knowledge = {
 /// A field that keeps its type behind an interface.
 type internal ISystemField =
     abstract Accept: visitor: IFieldVisitor<'R> -> 'R
-    /// A source of Jacobians for one solve; least are the shortest increments for differences.
-    abstract Derivatives: size: int * sparsity: Sparsity * least: float[] * autonomous: bool -> JacobianSource
+    /// A source of Jacobians for one solve; smallest are the sizes below which components do not matter.
+    abstract Derivatives: size: int * sparsity: Sparsity * smallest: float[] * autonomous: bool -> JacobianSource
 
 /// A field whose derivatives come from differences unless given.
 [<Sealed>]
@@ -50,8 +50,8 @@ type internal PlainField<'F when 'F: struct and 'F :> IField<float[], float>>(fi
     interface ISystemField with
         member _.Accept visitor = visitor.Visit<'F> field
 
-        member _.Derivatives(size, sparsity, least, autonomous) =
-            DifferenceJacobian<'F>(field, size, sparsity, least, autonomous)
+        member _.Derivatives(size, sparsity, smallest, autonomous) =
+            DifferenceJacobian<'F>(field, size, sparsity, smallest, autonomous)
 
 /// A generic field with its parameters, whose derivatives are exact.
 [<Sealed>]
@@ -228,21 +228,11 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
 
     /// The linear systems of implicit steps, for one solve at a time.
     member internal _.LinearSystem(tolerance: Tolerance<float[]>) : ArrayLinearSystem =
-        // Ten absolute tolerances move nothing that matters, and rounding in the field is small beside them.
-        let least =
+        let smallest =
             Array.init size (fun i ->
-                let per (values: float[] voption) (all: float) =
-                    match values with
-                    | ValueSome values -> values[i]
-                    | ValueNone -> all
-
-                let rtol = per tolerance.RtolPer tolerance.Rtol
-                let atol = per tolerance.AtolPer tolerance.Atol
-
-                if atol > 0.0 then
-                    Math.Max(10.0 * atol, (if rtol > 0.0 then 1.5e-8 * Math.Min(1.0, atol / rtol) else 0.0))
-                else
-                    1e-13)
+                match tolerance.AtolPer with
+                | ValueSome values -> values[i]
+                | ValueNone -> tolerance.Atol)
 
         let sparsity =
             match knowledge.Sparsity with
@@ -263,7 +253,7 @@ type OdeSystem internal (field: ISystemField, size: int, knowledge: Knowledge) =
                         Sparsity.Band(max lower massLower, max upper massUpper)
                 | Sparsity.Dense -> Sparsity.Dense
 
-        let derivatives = field.Derivatives(size, sparsity, least, knowledge.Autonomous)
+        let derivatives = field.Derivatives(size, sparsity, smallest, knowledge.Autonomous)
 
         let source =
             if isNull knowledge.Jacobian then
