@@ -346,20 +346,26 @@ type internal DifferenceJacobian<'F when 'F: struct and 'F :> IField<float[], fl
         else
             Array.blit y 0 moved 0 n
 
-            // The field changes on the scale of the steps, however late it is.
-            let scale =
+            // The field changes on the scale of the steps, however late it is. Three points, so that the distance can be long enough to
+            // be rid of rounding: an error here goes into every stage, divided by nothing but the stiffness.
+            let distance =
                 if Double.IsNaN lastTime || lastTime = t then
-                    min (max (abs t) 1e-5) 1e3
+                    1e-6 * min (max (abs t) 1e-2) 1e3
                 else
-                    abs (t - lastTime)
+                    1e-3 * abs (t - lastTime)
 
             lastTime <- t
             let ulp = Math.BitIncrement(abs t) - abs t
-            let delta = (t + max (root * scale) (16.0 * ulp)) - t
+            let delta = (t + max distance (16.0 * ulp)) - t
+            evaluate (t + 2.0 * delta)
+
+            for i in 0 .. n - 1 do
+                dest[i] <- slope[i] - slopes[i]
+
             evaluate (t + delta)
 
             for i in 0 .. n - 1 do
-                dest[i] <- (slopes[i] - slope[i]) / delta
+                dest[i] <- (dest[i] + 4.0 * (slopes[i] - slope[i])) / (2.0 * delta)
 
 /// A Jacobian given by its owner; the time slope given too, or by a difference.
 [<Sealed>]
