@@ -162,6 +162,7 @@ module ArrayOde =
         (y0: float[])
         =
         checkState options y0
+        let options = SolveOptions.checkedChanges y0.Length options
         solveIn (RealSpace options.Tolerance) method options field t0 t1 y0
 
     /// Solves y' = f(t, y) from y(t0) = y0 to t1 (t1 < t0 integrates backward). y0 is not changed.
@@ -236,6 +237,7 @@ module ArrayOde =
         (y0: float[])
         : Solution<float[]> =
         checkState options y0
+        let options = SolveOptions.checkedChanges y0.Length options
 
         if y0.Length <> system.Size then
             raise (

@@ -110,13 +110,20 @@ type internal Integration<'S>
             else
                 solve.Anchor solve.Time
 
+    /// The shortest step from here: shorter ones hardly move the clock. Near t = 0 an ulp is a denormal number, and arithmetic ends
+    /// before it.
+    let shortest () =
+        let t = abs solve.Time
+        Math.Max(Math.Max(options.MinStep, 1e-290), 4.0 * (Math.BitIncrement t - t))
+
     /// Signed length and end of the next step: as long as control, the largest step and the next stop allow.
     let nextStep () : struct (float * float) =
         let t = solve.Time
         let stop = stops[stopIndex].At
 
         if adaptive then
-            let length = Math.Min(solve.Step, options.MaxStep)
+            // Towards a singularity accepted steps shrink too, and must not stand still; the shortest one is tried, and fails or not.
+            let length = Math.Max(Math.Min(solve.Step, options.MaxStep), shortest ())
 
             if length * (1.0 + 1e-10) >= abs (stop - t) then
                 struct (stop - t, stop)
@@ -145,6 +152,9 @@ type internal Integration<'S>
             // A step cut short by a stop says little about the next one.
             solve.Step <- if abs h < solve.Step then Math.Max(solve.Step, next) else next
 
+    /// Whether the steps are implicit, so that advice to take a stiff method is none.
+    let isImplicit () = stepper.Work.Factorisations > 0
+
     /// The step size is at its end: says why.
     let failTooSmall (least: float) (error: float) =
         let t = solve.Time
@@ -163,7 +173,10 @@ type internal Integration<'S>
         elif Double.IsFinite error then
             solve.Finish(
                 Status.StepTooSmall,
-                $"The step size fell below {least:g3} at t = {t} ({part} dominates the error); the problem is stiff, singular or discontinuous there: take a stiff method such as Rodas5P or the automatic choice, loosen the tolerances, or declare jumps."
+                if isImplicit () then
+                    $"The step size fell below {least:g3} at t = {t} ({part} dominates the error); the solution is singular or the field discontinuous there, or rounding in the field exceeds the tolerances: loosen the tolerances, declare jumps, or bound the span before the singularity."
+                else
+                    $"The step size fell below {least:g3} at t = {t} ({part} dominates the error); the problem is stiff, singular or discontinuous there: take a stiff method such as Rodas5P or the automatic choice, loosen the tolerances, or declare jumps."
             )
         elif isFinite stepper.Candidate && options.Tolerance.Atol = 0.0 then
             solve.Finish(
@@ -181,9 +194,7 @@ type internal Integration<'S>
         let own = stepper.Factor(false, error)
         let factor = control.Reject error
         solve.Step <- abs h * (if Double.IsNaN own then factor else own)
-        let t = solve.Time
-        // near t = 0 an ulp is a denormal number, and arithmetic ends before it
-        let least = Math.Max(Math.Max(options.MinStep, 1e-290), 4.0 * (Math.BitIncrement(abs t) - abs t))
+        let least = shortest ()
 
         if solve.Step < least then
             failTooSmall least error
@@ -245,9 +256,15 @@ type internal Integration<'S>
             if options.Cancellation.IsCancellationRequested then
                 solve.Finish(Status.Cancelled, $"Cancelled at t = {solve.Time}.")
             elif record.Attempts >= options.MaxSteps then
+                let remedy =
+                    if isImplicit () then
+                        "raise MaxSteps, loosen the tolerances, or take a method of higher order"
+                    else
+                        "raise MaxSteps, loosen the tolerances, or take a stiff method such as Rodas5P or the automatic choice"
+
                 solve.Finish(
                     Status.MaxStepsReached,
-                    $"{options.MaxSteps} steps did not reach the end: stopped at t = {solve.Time} of [{t0}, {t1}] with step {solve.Step:g3}; raise MaxSteps, loosen the tolerances, or take a stiff method such as Rodas5P or the automatic choice."
+                    $"{options.MaxSteps} steps did not reach the end: stopped at t = {solve.Time} of [{t0}, {t1}] with step {solve.Step:g3}; {remedy}."
                 )
             else
                 step ()
@@ -290,6 +307,9 @@ type internal Integration<'S>
             with
             | :? OperationCanceledException when options.Cancellation.IsCancellationRequested ->
                 solve.Finish(Status.Cancelled, $"Cancelled at t = {solve.Time}.")
+            | :? InconsistentException as error ->
+                // A dose or an event moved the state to where the algebraic equations have no solution.
+                solve.Finish(error.Status, error.Message)
             | error ->
                 failure <- error
 

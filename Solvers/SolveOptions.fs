@@ -83,3 +83,31 @@ module SolveOptions =
         for jump in options.Jumps do
             if not (Double.IsFinite jump) then
                 bad $"Jump times must be finite; got {jump}."
+
+    /// The same with events and doses whose states are checked for their length, so that a wrong one is named where it is made.
+    let internal checkedChanges (size: int) (options: SolveOptions<float[]>) : SolveOptions<float[]> =
+        let checkedState what (apply: float -> float[] -> float[]) =
+            fun t y ->
+                let after = apply t y
+
+                if isNull after || after.Length <> size then
+                    let length = if isNull after then 0 else after.Length
+                    bad $"{what} at t = {t} returned a state of {length} components; it must have {size}."
+
+                after
+
+        if options.Events.Length = 0 && options.Scheduled.Length = 0 then
+            options
+        else
+            {
+                options with
+                    Events =
+                        options.Events
+                        |> Array.map (fun e -> {
+                            e with
+                                Apply = ValueOption.map (checkedState $"Event '{e.Name}'") e.Apply
+                        })
+                    Scheduled =
+                        options.Scheduled
+                        |> Array.map (fun d -> { d with Apply = checkedState "The scheduled change" d.Apply })
+            }
