@@ -32,6 +32,7 @@ let main arguments =
         ModelsTests.tests
         EstimationTests.tests
         SensitivityTests.tests
+        ReferenceTests.tests
         FacadeTests.tests
         NumberSnippets.tests
         DocSnippets.tests
