@@ -70,6 +70,35 @@ public sealed class MechanisticModel
             : throw new SolveException(solution);
     }
 
+    /// <summary>
+    /// Solves the model for many initial states and parameters, as
+    /// <see cref="Ode.SolveEnsemble{TField}(TField, double, double, IReadOnlyList{double[]}, IReadOnlyList{double[]}, SolveOptions?, EnsembleOptions?)"/>
+    /// does: adaptive Runge–Kutta methods eight trajectories at a time in SIMD lanes, others one by one, on every processor.
+    /// </summary>
+    /// <param name="t0">The start time.</param>
+    /// <param name="t1">The end time.</param>
+    /// <param name="parameters">One set for all trajectories, or one for each, in the model's order; null takes the usual values.</param>
+    /// <param name="initialStates">One state for all trajectories, or one for each; null takes the usual values.</param>
+    /// <param name="options">Method, tolerances, what to save, cancellation; null takes the defaults.</param>
+    /// <param name="ensemble">Threads and progress; null takes all processors.</param>
+    /// <exception cref="ArgumentException">
+    /// Sizes, the span or an option make no sense; the message names them. What goes wrong in a trajectory, or cancellation, does not
+    /// throw: it is in the status of the trajectories it concerns.
+    /// </exception>
+    public EnsembleSolution SolveEnsemble(
+        double t0,
+        double t1,
+        IReadOnlyList<double[]>? parameters = null,
+        IReadOnlyList<double[]>? initialStates = null,
+        SolveOptions? options = null,
+        EnsembleOptions? ensemble = null
+    )
+    {
+        Core.EnsembleProblem problem = Ode.Problem(t0, t1, initialStates ?? [InitialValues()], parameters ?? [ParameterValues()]);
+        options ??= new SolveOptions();
+        return new(Inner.SolveEnsemble(options.Method.Inner, Ode.Told(options), Ode.Told(ensemble), problem), options.Events);
+    }
+
     /// <summary>The name.</summary>
     public override string ToString() => Name;
 

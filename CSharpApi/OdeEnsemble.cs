@@ -129,7 +129,7 @@ public static partial class Ode
         );
     }
 
-    private static Core.EnsembleProblem Problem(
+    internal static Core.EnsembleProblem Problem(
         double t0,
         double t1,
         IReadOnlyList<double[]> initialStates,
@@ -141,14 +141,14 @@ public static partial class Ode
         return new([t0], [t1], [.. initialStates], [.. parameters]);
     }
 
-    private static Core.SolveOptions<double[]> Told(SolveOptions options) =>
+    internal static Core.SolveOptions<double[]> Told(SolveOptions options) =>
         options.Progress is null
             ? Interop.Options(options, null, options.CancellationToken)
             : throw new ArgumentException(
                 $"{nameof(SolveSettings.Progress)} tells about one solve; set {nameof(EnsembleOptions)}.{nameof(EnsembleOptions.Progress)}."
             );
 
-    private static Core.EnsembleOptions Told(EnsembleOptions? ensemble)
+    internal static Core.EnsembleOptions Told(EnsembleOptions? ensemble)
     {
         if (ensemble?.Threads is <= 0)
         {

@@ -29,7 +29,7 @@ internal static class Failure
             ArgumentException { ParamName: { } name } => failure.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal),
             TimeSeriesFormatException => failure.Message.Replace("read with Missing = DropRow", "give --drop-missing", StringComparison.Ordinal),
             UsageException or FormatException or IOException or InvalidDataException or UnauthorizedAccessException => failure.Message,
-            OutOfMemoryException => "there is not enough memory; fit fewer rows or use smaller --hidden layers",
+            OutOfMemoryException => "there is not enough memory; fit fewer rows, use smaller --hidden layers, or solve fewer runs",
             _ when failure.GetType().Namespace == nameof(Continuum) => failure.Message,
             _ => $"unexpected {failure.GetType().Name}: {failure.Message}; please report it with the output of the same command and {TraceVariable}=1",
         };

@@ -10,9 +10,9 @@ namespace Continuum.Cli;
 internal sealed class Help : SynchronousCommandLineAction
 {
     private readonly HelpAction _generated;
-    private readonly string _epilogue;
+    private readonly Func<ParseResult, string> _epilogue;
 
-    private Help(HelpAction generated, string epilogue)
+    private Help(HelpAction generated, Func<ParseResult, string> epilogue)
     {
         _generated = generated;
         _epilogue = epilogue;
@@ -23,12 +23,15 @@ internal sealed class Help : SynchronousCommandLineAction
     public override int Invoke(ParseResult parseResult)
     {
         _generated.Invoke(parseResult);
-        parseResult.InvocationConfiguration.Output.WriteLine(_epilogue.ReplaceLineEndings(Environment.NewLine));
+        parseResult.InvocationConfiguration.Output.WriteLine(_epilogue(parseResult).ReplaceLineEndings(Environment.NewLine));
         return ExitCode.Success;
     }
 
     /// <summary>Gives a command its own help, with an epilogue.</summary>
-    internal static void Extend(Command command, string epilogue)
+    internal static void Extend(Command command, string epilogue) => Extend(command, _ => epilogue);
+
+    /// <summary>Gives a command its own help, with an epilogue that depends on what else was asked.</summary>
+    internal static void Extend(Command command, Func<ParseResult, string> epilogue)
     {
         HelpOption option = command.Options.OfType<HelpOption>().FirstOrDefault() ?? new HelpOption { Recursive = false };
         if (!command.Options.Contains(option))

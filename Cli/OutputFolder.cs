@@ -50,5 +50,24 @@ internal sealed class OutputFolder
         }
     }
 
+    /// <summary>Writes a text beside its place and renames it.</summary>
+    internal static void Write(string path, Action<TextWriter> write)
+    {
+        string temporary = Beside(path);
+        try
+        {
+            using (StreamWriter writer = new(temporary) { NewLine = "\n" })
+            {
+                write(writer);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
     private static string Beside(string path) => $"{path}.{Environment.ProcessId}.tmp";
 }

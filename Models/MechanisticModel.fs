@@ -65,6 +65,11 @@ type MechanisticModel internal (states: NamedValue[], parameters: NamedValue[]) 
     /// Solves with sensitivities by a method at these tolerances.
     abstract Simulator: method: Method * rtol: float * atol: float -> ISensitivitySimulator
 
+    /// Solves many trajectories: explicit tableaus in lanes, other methods one trajectory at a time, on all processors.
+    abstract SolveEnsemble:
+        method: Method * options: SolveOptions<float[]> * ensemble: EnsembleOptions * problem: EnsembleProblem ->
+            EnsembleSolution
+
     /// Solves at these parameters.
     member this.Solve(method: Method, options: SolveOptions<float[]>, p: float[], t0: float, t1: float, y0: float[]) =
         ArrayOde.solveSystem method options (this.System p) t0 t1 y0
@@ -106,3 +111,6 @@ and [<Sealed>] internal GenericModel<'G when 'G: struct and 'G :> IGenericField>
 
     override _.System p = OdeSystem.OfGeneric(field, p)
     override _.Simulator(method, rtol, atol) = GenericSimulator<'G>(field, method, rtol, atol)
+
+    override _.SolveEnsemble(method, options, ensemble, problem) =
+        Ensemble.solveWith method options ensemble field problem

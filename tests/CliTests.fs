@@ -8,12 +8,12 @@ open Continuum
 open Expecto
 
 /// The command line as it was built beside these tests: artifacts/bin/Cli/<configuration>/Continuum.Cli.dll.
-let private program =
+let program =
     let own = DirectoryInfo(AppContext.BaseDirectory.TrimEnd Path.DirectorySeparatorChar)
     Path.Combine(own.Parent.Parent.FullName, "Cli", own.Name, "Continuum.Cli.dll")
 
 /// The folder of the repository, which holds the examples.
-let private repository =
+let repository =
     let rec up (folder: DirectoryInfo) =
         match folder with
         | null -> failtest "the tests do not run below the repository"
@@ -24,7 +24,7 @@ let private repository =
 
 let private lynxHare = Path.Combine(repository, "examples", "data", "lynx-hare.csv")
 
-let private start (folder: string) (arguments: string list) =
+let start (folder: string) (arguments: string list) =
     let info =
         ProcessStartInfo(
             "dotnet",
@@ -38,9 +38,9 @@ let private start (folder: string) (arguments: string list) =
 
     Process.Start info
 
-type private Outcome = { Code: int; Output: string; Error: string }
+type Outcome = { Code: int; Output: string; Error: string }
 
-let private finish (running: Process) =
+let finish (running: Process) =
     use running = running
     let output = running.StandardOutput.ReadToEndAsync()
     let error = running.StandardError.ReadToEndAsync()
@@ -51,12 +51,12 @@ let private finish (running: Process) =
 
     { Code = running.ExitCode; Output = output.Result; Error = error.Result }
 
-let private run folder arguments = start folder arguments |> finish
+let run folder arguments = start folder arguments |> finish
 
-let private expect code (outcome: Outcome) =
+let expect code (outcome: Outcome) =
     Expect.equal outcome.Code code $"exit code; output:\n{outcome.Output}\nerrors:\n{outcome.Error}"
 
-let private inFolder (body: string -> unit) =
+let inFolder (body: string -> unit) =
     let folder = Directory.CreateTempSubdirectory("continuum-cli-").FullName
 
     try
@@ -69,10 +69,10 @@ let private write folder name (text: string) =
     File.WriteAllText(path, text)
     path
 
-let private files folder = Directory.GetFiles folder |> Array.map Path.GetFileName |> Array.sort
+let files folder = Directory.GetFiles folder |> Array.map Path.GetFileName |> Array.sort
 
 /// One line that begins with the program's name and says all of `parts`, no other output, and nothing written.
-let private expectRefusal folder code (parts: string list) (outcome: Outcome) =
+let expectRefusal folder code (parts: string list) (outcome: Outcome) =
     expect code outcome
     Expect.equal outcome.Output "" "nothing is printed beside the error"
     let lines = outcome.Error.TrimEnd('\n').Split '\n'
@@ -374,7 +374,14 @@ let tests =
         test "prints help with examples and its version" {
             inFolder (fun folder ->
                 for arguments in
-                    [ []; [ "--help" ]; [ "fit"; "--help" ]; [ "forecast"; "--help" ]; [ "doctor"; "--help" ] ] do
+                    [
+                        []
+                        [ "--help" ]
+                        [ "fit"; "--help" ]
+                        [ "forecast"; "--help" ]
+                        [ "solve"; "--help" ]
+                        [ "doctor"; "--help" ]
+                    ] do
                     let outcome = run folder arguments
                     expect 0 outcome
                     Expect.stringContains outcome.Output "Example" "examples"

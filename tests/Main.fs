@@ -40,5 +40,6 @@ let main arguments =
         StructuredTests.tests
         ExamplesTests.tests
         CliTests.tests
+        CliSolveTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
