@@ -41,7 +41,7 @@ let tests =
     testList "Docs" [
         for page, source, count in
             [
-                "CSharp.md", "FacadeTests/DocSnippets.cs", 9
+                "CSharp.md", "FacadeTests/DocSnippets.cs", 10
                 "FSharp.md", "DocSnippets.fs", 8
                 "Numbers.md", "FacadeTests/NumberSnippets.cs", 3
                 "Numbers.md", "NumberSnippets.fs", 3

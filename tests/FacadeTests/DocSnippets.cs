@@ -16,6 +16,7 @@ internal static class DocSnippets
             ("docs: numbers", Numbers),
             ("docs: events", Events),
             ("docs: dense output", Dense),
+            ("docs: named problems", NamedProblems),
             ("docs: failures", Failures),
             ("docs: doses and jumps", Doses),
             ("docs: tensors and gradients", Gradients),
@@ -73,6 +74,21 @@ internal static class DocSnippets
         double[] anywhere = solution.At(3.21);
         // end
         Check.Near(anywhere[0], Math.Sin(3.21), 1e-5, "dense");
+    }
+
+    private static void NamedProblems()
+    {
+        // named
+        MechanisticModel lorenz = MechanisticModel.Named("lorenz"); // NamedProblem.All lists them
+        Solution usual = lorenz.Solve(0, 10); // usual parameters and initial state
+        double[][] parameters = [.. Enumerable.Range(0, 1000).Select(i => new[] { 10, 0.028 * i, 8.0 / 3 })];
+        EnsembleSolution runs = lorenz.SolveEnsemble(0, 10, parameters, options: new() { Method = OdeMethod.Tsit5 });
+        Console.WriteLine($"{runs.Count} runs, {runs.Failed} failed; z = {runs.FinalState(999)[2]}");
+        // end
+        Check.Same(runs.Failed, 0, "failed");
+        Solution one = lorenz.Solve(0, 10, parameters[999], options: new() { Method = OdeMethod.Tsit5 });
+        Check.Near(runs.FinalState(999)[2], one.FinalState[2], 1e-3, "the last run");
+        Check.Same(usual.Methods[0].Method, "Tsit5", "the automatic choice");
     }
 
     private static void Failures()
