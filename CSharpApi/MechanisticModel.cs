@@ -7,6 +7,12 @@ using Core = core::Continuum;
 
 namespace Continuum;
 
+/// <summary>An amount added to a state at a known time.</summary>
+/// <param name="Time">When.</param>
+/// <param name="State">The state's name.</param>
+/// <param name="Amount">How much is added.</param>
+public readonly record struct Dose(double Time, string State, double Amount);
+
 /// <summary>A model y' = f(t, y; p) whose states and parameters have names and usual values.</summary>
 /// <remarks>Immutable; several threads may use one.</remarks>
 public sealed class MechanisticModel
@@ -33,6 +39,77 @@ public sealed class MechanisticModel
     /// <summary>A model from the literature by name, such as "lotka-volterra" or "sir"; <see cref="NamedProblem.All"/> lists them.</summary>
     /// <exception cref="ArgumentException">There is no such model; the message lists those there are.</exception>
     public static MechanisticModel Named(string name) => NamedProblem.ByName(name).Model;
+
+    /// <summary>A model of your own, from a field written over numbers: with exact derivatives, and every method.</summary>
+    /// <typeparam name="TField">The struct that implements the field.</typeparam>
+    /// <param name="field">The right-hand side.</param>
+    /// <param name="states">The components of the state in their order, with usual initial values.</param>
+    /// <param name="parameters">The parameters in their order, with usual values.</param>
+    /// <param name="name">What messages call the model.</param>
+    /// <exception cref="ArgumentException">
+    /// There is not a name for each component and parameter of the field, or names are blank or not different.
+    /// </exception>
+    public static MechanisticModel Create<TField>(
+        TField field,
+        IReadOnlyList<(string Name, double Value)> states,
+        IReadOnlyList<(string Name, double Value)> parameters,
+        string name = "model"
+    )
+        where TField : struct, IGenericField =>
+        new(Core.MechanisticModel.OfGeneric(new CoreField<TField>(field), Values(states), Values(parameters)), name);
+
+    /// <summary>
+    /// A model of your own, from a delegate on doubles. Derivatives that are null are found by differences, good to about nine digits of
+    /// the field: fits then converge more slowly near the end and take more evaluations. Explicit, ESDIRK and BDF methods.
+    /// </summary>
+    /// <param name="f">The right-hand side.</param>
+    /// <param name="states">The components of the state in their order, with usual initial values.</param>
+    /// <param name="parameters">The parameters in their order, with usual values.</param>
+    /// <param name="byState">df/dy, or null.</param>
+    /// <param name="byParameters">df/dp, or null.</param>
+    /// <param name="name">What messages call the model.</param>
+    /// <exception cref="ArgumentException">There are no states, or names are blank or not different.</exception>
+    public static MechanisticModel Create(
+        ParameterField f,
+        IReadOnlyList<(string Name, double Value)> states,
+        IReadOnlyList<(string Name, double Value)> parameters,
+        ParameterFieldJacobian? byState = null,
+        ParameterFieldJacobian? byParameters = null,
+        string name = "model"
+    )
+    {
+        ArgumentNullException.ThrowIfNull(f);
+        return new(
+            Core.MechanisticModel.OfDelegates(
+                new Core.ParameterField(f.Invoke),
+                Values(states),
+                Values(parameters),
+                byState is null ? null : new Core.ParameterFieldJacobian(byState.Invoke),
+                byParameters is null ? null : new Core.ParameterFieldJacobian(byParameters.Invoke)
+            ),
+            name
+        );
+    }
+
+    /// <summary>The model with amounts added to states at known times, in place of the doses before; a dose at the start of a solve counts.</summary>
+    /// <param name="doses">The doses.</param>
+    /// <exception cref="ArgumentException">
+    /// A state's name is unknown, a number is not finite, or the model is a delegate, through whose doses there are no derivatives.
+    /// </exception>
+    public MechanisticModel WithDoses(params IReadOnlyList<Dose> doses)
+    {
+        ArgumentNullException.ThrowIfNull(doses);
+        string[] names = [.. States.Select(state => state.Key)];
+        ValueTuple<double, int, double>[] told =
+        [
+            .. doses.Select(dose =>
+                Array.IndexOf(names, dose.State) is int index and >= 0
+                    ? (dose.Time, index, dose.Amount)
+                    : throw new ArgumentException($"A dose goes into '{dose.State}', which is none of the states of {Name}: {TimeSeries.Names(names)}.")
+            ),
+        ];
+        return new(Inner.WithDoses(told), Name);
+    }
 
     /// <summary>Solves the model, as <see cref="Ode.Solve(VectorField, double, double, ReadOnlySpan{double}, SolveOptions?)"/> does.</summary>
     /// <param name="t0">The start time.</param>
@@ -101,6 +178,12 @@ public sealed class MechanisticModel
 
     /// <summary>The name.</summary>
     public override string ToString() => Name;
+
+    private static Core.NamedValue[] Values(IReadOnlyList<(string Name, double Value)> named)
+    {
+        ArgumentNullException.ThrowIfNull(named);
+        return [.. named.Select(pair => new Core.NamedValue(pair.Name, pair.Value))];
+    }
 
     internal double[] InitialValues() => [.. States.Select(state => state.Value)];
 

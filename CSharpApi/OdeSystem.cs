@@ -29,14 +29,19 @@ public sealed class OdeSystem
         Inner = Core.OdeSystem.OfField(Interop.Field(f), size);
     }
 
-    /// <summary>A system from a field written over numbers: its Jacobian is exact, and its steps are compiled for it.</summary>
+    /// <summary>A system from a field written over numbers, whose Jacobian is exact; M is the identity.</summary>
     /// <typeparam name="TField">The struct that implements the field.</typeparam>
     /// <param name="field">The right-hand side.</param>
     /// <param name="parameters">Its parameters, which are copied.</param>
     /// <exception cref="ArgumentException">There are not as many parameters as the field reads.</exception>
-    public static OdeSystem Create<TField>(TField field, ReadOnlySpan<double> parameters)
-        where TField : struct, IGenericField =>
-        new(Core.OdeSystem.OfGeneric(new CoreField<TField>(field), parameters.ToArray()));
+    public static OdeSystem Create<TField>(TField field, params ReadOnlySpan<double> parameters)
+        where TField : struct, IGenericField
+    {
+        CoreField<TField> inner = new(field);
+        double[] values = parameters.ToArray();
+        Core.GenericField<CoreField<TField>>.Check(inner, values, null);
+        return new(Core.OdeSystem.OfGeneric(inner, values));
+    }
 
     /// <summary>The number of components of the state.</summary>
     public int Size => Inner.Size;

@@ -42,7 +42,7 @@ type internal TracedSolve
 module internal TracedSolve =
     let private bad (text: string) = raise (ArgumentException text)
 
-    let private applied (change: IGenericChange) (parameters: float[]) (t: float) (y: float[]) =
+    let applied (change: IGenericChange) (parameters: float[]) (t: float) (y: float[]) =
         let after = Array.copy y
 
         change.Apply<Real>(
@@ -79,57 +79,27 @@ module internal TracedSolve =
         | Automatic -> [| RungeKutta(AutomaticChoice.explicit options); AutomaticChoice.stiff system |]
         | other -> [| other |]
 
-    /// Where second derivatives of the field are missing, the automatic choice is made once: the explicit method, or Bdf if it did not stay.
-    let private settled (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 y0 =
+    let private check (method: Method) (problem: SensitivityProblem) =
         match method with
-        | Automatic when problem.Field.IsForwardOnly ->
-            let plain = {
-                SolveOptions.create options.Tolerance.Rtol options.Tolerance.Atol with
-                    Control = options.Control
-                    Jumps = options.Jumps
-                    MaxSteps = options.MaxSteps
-                    Cancellation = options.Cancellation
-            }
-
-            let solution = ArrayOde.solveSystem Automatic plain problem.System t0 t1 y0
-
-            if solution.Choices.Length > 1 || not problem.System.HasIdentityMass then
-                Bdf BdfFormula.maxOrder
-            else
-                RungeKutta(AutomaticChoice.explicit options)
-        | other -> other
-
-    let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
-        match method with
+        | Rosenbrock _ when problem.Field.IsForwardOnly ->
+            bad
+                $"{method.Name} is differentiated by second derivatives of the field, which a delegate does not have; take Kvaerno5, KenCarp4 or Bdf, or write the field over numbers (IGenericField)."
+        | Esdirk _
+        | Bdf _ when not problem.System.HasIdentityMass ->
+            bad $"{method.Name} has no sensitivities with a mass matrix; take Rodas5P."
         | RungeKutta _
         | Rosenbrock _
         | Esdirk _
-        | Bdf _
-        | Automatic -> ()
+        | Bdf _ -> ()
         | _ ->
             bad
                 $"{method.Name} has no sensitivities on arrays; take the automatic choice, an explicit Runge-Kutta method, or Rodas5P for stiff problems."
 
-        let method = settled method options problem t0 t1 y0
-        let methods = methodsOf method options problem.System
+    /// The options with the events and doses of the problem.
+    let private withChanges (options: SolveOptions<float[]>) (problem: SensitivityProblem) =
+        let parameters = problem.Field.Parameters
 
-        match Array.last methods with
-        | Rosenbrock _ when problem.Field.IsForwardOnly ->
-            bad
-                $"{method.Name} is differentiated by second derivatives of the field, which a delegate does not have; take an ESDIRK method or Bdf, or give the problem by SensitivityProblem.OfGeneric."
-        | Esdirk _
-        | Bdf _ when not problem.System.HasIdentityMass ->
-            bad $"{method.Name} has no sensitivities with a mass matrix; take Rodas5P."
-        | _ -> ()
-
-        if options.Events.Length > 0 || options.Scheduled.Length > 0 then
-            bad
-                "Events and scheduled changes in the options have no derivatives; give them to the problem (SensitivityProblem.WithEvents, WithDoses), written over numbers."
-
-        let field = problem.Field
-        let parameters = field.Parameters
-
-        let options = {
+        {
             options with
                 Events = problem.Events |> Array.map (plainEvent parameters)
                 Scheduled =
@@ -137,6 +107,60 @@ module internal TracedSolve =
                     |> Array.map (fun dose -> { Time = dose.Time; Apply = applied dose.Change parameters })
         }
 
+    /// The solve alone, without a trace.
+    let plain (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
+        ArrayOde.solveSystem method (withChanges options problem) problem.System t0 t1 y0
+
+    /// The one method that stands for the automatic choice, and why: a stiff one with derivatives where the automatic choice takes a stiff
+    /// one on the way, else its explicit one. Costs a solve.
+    let settle (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
+        let system = problem.System
+        let choices = (plain Method.Automatic { options with SaveAt = EndOnly } problem t0 t1 y0).Choices
+
+        let tableau (choice: MethodChoice) =
+            match Methods.TryFind choice.Method with
+            | true, tableau -> ValueSome tableau
+            | _ -> ValueNone
+
+        match choices |> Array.tryFind (fun choice -> (tableau choice).IsNone) with
+        | Some stiff when not system.HasIdentityMass ->
+            struct (Method.Rosenbrock RosenbrockMethods.Rodas5P, stiff.Reason)
+        | Some stiff when problem.Field.IsForwardOnly && system.Size <= AutomaticChoice.small ->
+            struct (Esdirk EsdirkMethods.Kvaerno5, stiff.Reason)
+        | Some stiff -> struct (AutomaticChoice.stiff system, stiff.Reason)
+        | None ->
+            let chosen = choices |> Array.tryLast |> Option.map tableau |> Option.defaultValue ValueNone
+
+            struct (RungeKutta(ValueOption.defaultValue Methods.Tsit5 chosen),
+                    "stability did not limit the steps of the automatic choice")
+
+    let run (method: Method) (options: SolveOptions<float[]>) (problem: SensitivityProblem) t0 t1 (y0: float[]) =
+        if options.Events.Length > 0 || options.Scheduled.Length > 0 then
+            bad
+                "Events and scheduled changes in the options have no derivatives; give them to the problem (SensitivityProblem.WithEvents, WithDoses), written over numbers."
+
+        // A delegate has no second derivatives, which Rodas5P would need: the choice is made once, before.
+        let struct (method, why) =
+            match method with
+            | Automatic when problem.Field.IsForwardOnly -> settle options problem t0 t1 y0
+            | _ -> struct (method, null)
+
+        let methods = methodsOf method options problem.System
+
+        for method in methods do
+            check method problem
+
         let recorder = TraceRecorder which
+        let options = withChanges options problem
         let solution = ArrayOde.solveObserved recorder method options problem.System t0 t1 y0
+
+        let solution =
+            if isNull why then
+                solution
+            else
+                {
+                    solution with
+                        Choices = [| { Time = t0; Method = method.Name; Reason = why } |]
+                }
+
         TracedSolve(problem, methods, solution, recorder.Finish())

@@ -1,8 +1,8 @@
-// dotnet run --project examples/CSharp -- 1        (or 2 to 5; or all)
+// dotnet run --project examples/CSharp -- 1        (or 2 to 8; or all)
 using System;
 using Examples;
 
-Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run, LynxHare.Run, SolarSystem.Run];
+Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run, LynxHare.Run, SolarSystem.Run, Kinetics.Run, PredatorPrey.Run, Epidemics.Run];
 
 switch (args)
 {
