@@ -54,8 +54,8 @@ public static partial class Ode
     /// Results do not depend on threads, on the order of the trajectories, or on what the others are.
     /// </summary>
     /// <remarks>
-    /// The lanes do adaptive Runge–Kutta methods that keep the end or given times; everything else (stiff methods, events, dense
-    /// output, fixed steps) is solved trajectory by trajectory on every processor.
+    /// The lanes do adaptive Runge–Kutta methods that keep the end or given times: name one, such as <see cref="OdeMethod.Tsit5"/>. Everything
+    /// else (the automatic choice, stiff methods, events, dense output, fixed steps) is solved trajectory by trajectory on every processor.
     /// </remarks>
     /// <typeparam name="TField">The struct that implements the field.</typeparam>
     /// <param name="field">The right-hand side; called by several threads.</param>

@@ -19,6 +19,11 @@ internal static class DocSnippets
             ("docs: named problems", NamedProblems),
             ("docs: failures", Failures),
             ("docs: doses and jumps", Doses),
+            ("docs: stiff systems", Stiff),
+            ("docs: differential-algebraic equations", Algebraic),
+            ("docs: parameters fitted to data", Estimate),
+            ("docs: sensitivities", Sensitivities),
+            ("docs: ensembles", Ensembles),
             ("docs: tensors and gradients", Gradients),
             ("docs: every way to differentiate", Ways),
             ("docs: a neural ODE", Network),
@@ -128,6 +133,115 @@ internal static class DocSnippets
         Check.Near(dosed.FinalState[0], ((50 * Math.Exp(-0.6 - 1.2)) + 50) * Math.Exp(-2.4), 1e-3, "two doses");
     }
 
+    private static void Stiff()
+    {
+        // stiff
+        SolveOptions options = new() { RelTol = 1e-7, AbsTol = 1e-12 };
+        Solution solution = Ode.Solve(new Robertson(), [0.04, 3e7, 1e4], 0, 1e5, [1, 0, 0], options);
+        foreach (MethodChoice choice in solution.Methods)
+        {
+            Console.WriteLine($"from t = {choice.Time:g3}: {choice.Method}, {choice.Reason}");
+        }
+        // end
+        Check.Near(solution.FinalState.Sum(), 1, 1e-6, "mass");
+        Check.That(solution.Methods.Count > 1, "a stiff method was taken");
+    }
+
+    private static void Algebraic()
+    {
+        // algebraic
+        OdeSystem system = new OdeSystem(
+            (t, y, f) =>
+            {
+                f[0] = -0.04 * y[0] + 1e4 * y[1] * y[2];
+                f[1] = -f[0] - 3e7 * y[1] * y[1];
+                f[2] = y[0] + y[1] + y[2] - 1; // 0 = f[2]
+            },
+            size: 3
+        ).WithMass([1, 1, 0]);
+        Solution solution = Ode.Solve(system, 0, 1e5, [1, 0, 0], new SolveOptions { RelTol = 1e-7, AbsTol = 1e-12 });
+        // end
+        Check.Near(solution.FinalState.Sum(), 1, 1e-9, "the equation holds");
+    }
+
+    private static void Estimate()
+    {
+        Random random = new(1);
+        double[] at = [.. Enumerable.Range(0, 30).Select(i => 0.4 * i)];
+        double[,] values = new double[30, 1];
+        for (int i = 0; i < 30; i++)
+        {
+            values[i, 0] = 4 / (1 + 7 * Math.Exp(-0.9 * at[i])) + 0.05 * (random.NextDouble() - 0.5);
+        }
+
+        TimeSeries data = new("t", ["n"], at, values);
+        // estimate
+        MechanisticModel growth = MechanisticModel.Create(
+            (t, y, p, dydt) => dydt[0] = p[0] * y[0] * (1 - y[0] / p[1]),
+            states: [("n", 0.5)],
+            parameters: [("rate", 1), ("capacity", 5)]
+        );
+        ParameterFit fit = Fit.Parameters(
+            growth,
+            data, // a column "n"; TimeSeries.ReadCsv(path) for a file
+            bounds: new Dictionary<string, Bounds>
+            {
+                ["rate"] = Bounds.Positive(0.3, 0.01, 10), // searched in its logarithm
+                ["capacity"] = new(Start: 5, Lower: 1, Upper: 100),
+            },
+            priors: new Dictionary<string, Prior> { ["capacity"] = Prior.Normal(5, 2) }
+        );
+        Console.WriteLine(fit.Message);
+        foreach (ParameterEstimate p in fit.Parameters)
+        {
+            Console.WriteLine($"{p.Name} = {p.Value:g4} +- {p.StandardError:g2}, 95 %: {p.Lower95:g4} to {p.Upper95:g4}");
+        }
+
+        double correlation = fit.Correlation("rate", "capacity");
+        TimeSeries future = fit.Predict([15, 20]);
+        // end
+        Check.Near(fit["rate"].Value, 0.9, 0.05, "rate");
+        Check.Near(future[1, 0], 4, 0.1, "prediction");
+        Check.That(Math.Abs(correlation) < 1, "correlation");
+    }
+
+    private static void Sensitivities()
+    {
+        // sensitivities
+        double[] rates = [0.04, 3e7, 1e4];
+        SolveOptions options = new() { RelTol = 1e-8, AbsTol = 1e-12, SaveAt = SaveAt.Times(1, 10, 100) };
+        SensitivitySolution all = Ode.SolveWithSensitivities(new Robertson(), rates, 0, 100, [1, 0, 0], options);
+        double slope = all.ByParameters[2][0, 1]; // d y0(100) / d p1
+
+        LossGradient one = Ode.Gradient(
+            new Robertson(),
+            rates,
+            0,
+            100,
+            [1, 0, 0],
+            run => new LossDerivatives(run.States[2][0], [null, null, [1, 0, 0]]), // the loss y0(100), its derivatives for each saved state
+            options
+        );
+        Console.WriteLine($"{one.Parameters[1]:g6} by {one.Way}: {one.Reason}");
+        // end
+        Check.Near(one.Parameters[1], slope, 1e-9 * Math.Abs(slope), "the same derivative");
+        double Moved(double factor) =>
+            Ode.Solve(new Robertson(), [0.04, 3e7 * factor, 1e4], 0, 100, [1, 0, 0], options with { Method = OdeMethod.Rodas5P, RelTol = 1e-11, AbsTol = 1e-15 }).FinalState[0];
+        Check.Near(slope * 3e7, (Moved(1.001) - Moved(0.999)) / 0.002, 1e-5, "against differences");
+    }
+
+    private static void Ensembles()
+    {
+        // ensembles
+        Random random = new(1);
+        double[][] rates = [.. Enumerable.Range(0, 100).Select(_ => new[] { 0.03 + 0.02 * random.NextDouble(), 3e7, 1e4 })];
+        EnsembleSolution runs = Ode.SolveEnsemble(new Robertson(), 0, 40, [[1, 0, 0]], rates, new SolveOptions { AbsTol = 1e-12 });
+        double mean = Enumerable.Range(0, runs.Count).Average(i => runs.FinalState(i)[0]);
+        // end
+        Check.Same(runs.Failed, 0, "failed");
+        Check.Near(mean, 0.7158, 0.02, "mean");
+    }
+
     private static void Gradients()
     {
         // gradients
@@ -221,4 +335,24 @@ internal static class DocSnippets
             File.Delete(saved);
         }
     }
+
+    // robertson
+    private readonly struct Robertson : IGenericField
+    {
+        public int Size => 3;
+
+        public int ParameterCount => 3;
+
+        public void Evaluate<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> dydt)
+            where T : struct, IReal<T>
+        {
+            T slow = p[0] * y[0];
+            T fast = p[1] * y[1] * y[1];
+            T back = p[2] * y[1] * y[2];
+            dydt[0] = back - slow;
+            dydt[1] = slow - back - fast;
+            dydt[2] = fast;
+        }
+    }
+    // end
 }

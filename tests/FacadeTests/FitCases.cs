@@ -23,6 +23,8 @@ internal static class FitCases
             ("a fit of a stiff model, with one parameter known", Stiff),
             ("missing observations, named columns and known deviations", Missing),
             ("bad names and data are refused by name", Refusals),
+            ("models of one's own, over numbers and as delegates, with and without derivatives", OwnModels),
+            ("a model with doses is fitted through them, on any number of segments", Doses),
             ("a fit is cancelled and tells its progress", Cancels),
         ];
 
@@ -137,5 +139,110 @@ internal static class FitCases
     private sealed class Immediate<T>(Action<T> report) : IProgress<T>
     {
         public void Report(T value) => report(value);
+    }
+
+    private static void OwnModels()
+    {
+        (string, double)[] states = [("a", 1), ("b", 0)];
+        (string, double)[] parameters = [("fast", 1e3), ("slow", 1)];
+        double[] times = [.. Enumerable.Range(1, 20).Select(k => 0.2 * k)];
+        MechanisticModel exact = MechanisticModel.Create(new Chain(), states, parameters, "chain");
+        Solution truth = exact.Solve(0, 4, [2e3, 0.7], options: new() { RelTol = 1e-10, AbsTol = 1e-13, SaveAt = SaveAt.Times(times) });
+        double[,] values = new double[20, 1];
+        for (int i = 0; i < 20; i++)
+        {
+            values[i, 0] = truth.States[i][1] + (1e-3 * Math.Sin(12.9 * i));
+        }
+
+        ParameterFitOptions options = new() { Start = 0, InitialState = new Dictionary<string, Bounds> { ["b"] = Bounds.Fixed(0) } };
+        Dictionary<string, Bounds> bounds = new() { ["slow"] = Bounds.Positive(1, 0.01, 100) };
+        ParameterFit best = Fit.Parameters(exact, new TimeSeries("t", ["b"], times, values), bounds, options: options);
+        Check.Near(best["slow"].Value, 0.7, 4 * best["slow"].StandardError, "slow");
+        Check.That(best["slow"].StandardError is > 0 and < 1e-2, $"{best["slow"]}");
+        MechanisticModel[] delegates =
+        [
+            MechanisticModel.Create(Chain.OnDoubles, states, parameters),
+            MechanisticModel.Create(
+                Chain.OnDoubles,
+                states,
+                parameters,
+                byState: (t, y, p, entries) => new[] { -p[0], 0, p[0], -p[1] }.CopyTo(entries),
+                byParameters: (t, y, p, entries) => new[] { -y[0], 0, y[0], -y[1] }.CopyTo(entries)
+            ),
+        ];
+        foreach (MechanisticModel model in delegates)
+        {
+            ParameterFit fit = Fit.Parameters(model, new TimeSeries("t", ["b"], times, values), bounds, options: options);
+            Check.Near(fit["slow"].Value, best["slow"].Value, 1e-6, "the same estimate");
+            Check.Near(fit["slow"].StandardError, best["slow"].StandardError, 1e-6, "the same standard error");
+            options = options with { Method = OdeMethod.Bdf };
+        }
+
+        Check.Holds(Check.Throws<ArgumentException>(() => MechanisticModel.Create(new Chain(), states, parameters[..1])).Message, "2 parameters");
+        Check.Holds(Check.Throws<ArgumentException>(() => MechanisticModel.Create(Chain.OnDoubles, [], parameters)).Message, "no states");
+        Check.Holds(Check.Throws<ArgumentException>(() => MechanisticModel.Create(new Chain(), states, [("a", 1), ("b", 1)])).Message, "differ");
+        ParameterFitOptions rosenbrock = options with { Method = OdeMethod.Rodas5P };
+        Check.Holds(
+            Check.Throws<ArgumentException>(() => Fit.Parameters(delegates[0], new TimeSeries("t", ["b"], times, values), bounds, options: rosenbrock)).Message,
+            "Kvaerno5"
+        );
+    }
+
+    private static void Doses()
+    {
+        MechanisticModel model = MechanisticModel
+            .Create(new Chain(), [("a", 0), ("b", 0)], [("fast", 5), ("slow", 1)])
+            .WithDoses(new Dose(0, "a", 1), new Dose(2, "a", 0.5), new Dose(2.5, "b", 0.25), new Dose(90, "a", 1));
+        double[] times = [.. Enumerable.Range(1, 10).Select(k => 0.5 * k)]; // two doses fall on measurements
+        Solution truth = model.Solve(0, 5, [4, 0.6], options: new() { RelTol = 1e-10, AbsTol = 1e-13, SaveAt = SaveAt.Times(times) });
+        double Response(double t, double k) => t < 0 ? 0 : 4 / (4 - k) * (Math.Exp(-k * t) - Math.Exp(-4 * t));
+        double closed = Response(5, 0.6) + (0.5 * Response(3, 0.6)) + (0.25 * Math.Exp(-0.6 * 2.5));
+        Check.Near(truth.FinalState[1], closed, 1e-8, "superposition of the doses");
+        double[,] values = new double[10, 1];
+        for (int i = 0; i < 10; i++)
+        {
+            values[i, 0] = truth.States[i][1];
+        }
+
+        Dictionary<string, Bounds> bounds = new() { ["fast"] = Bounds.Positive(2, 0.1, 50), ["slow"] = Bounds.Positive(1, 0.01, 10) };
+        foreach (int segments in new[] { 1, 4, 10 })
+        {
+            ParameterFitOptions options = new()
+            {
+                Start = 0,
+                Segments = segments,
+                InitialState = new Dictionary<string, Bounds> { ["b"] = Bounds.Fixed(0) },
+            };
+            ParameterFit fit = Fit.Parameters(model, new TimeSeries("t", ["b"], times, values), bounds, options: options);
+            Check.Near(fit["fast"].Value, 4, 1e-4, $"fast, {segments} segments: {fit.Message}");
+            Check.Near(fit["slow"].Value, 0.6, 1e-5, "slow");
+            Check.Near(fit.Predict([5])[0, 1], closed, 1e-5, "prediction through the doses");
+        }
+
+        Check.Holds(Check.Throws<ArgumentException>(() => model.WithDoses(new Dose(1, "c", 1))).Message, "'a', 'b'");
+        Check.Throws<ArgumentException>(() => model.WithDoses(new Dose(double.NaN, "a", 1)));
+        MechanisticModel plain = MechanisticModel.Create(Chain.OnDoubles, [("a", 0), ("b", 0)], [("fast", 5), ("slow", 1)]);
+        Check.Holds(Check.Throws<ArgumentException>(() => plain.WithDoses(new Dose(1, "a", 1))).Message, "IGenericField");
+    }
+
+    /// <summary>a turns into b, fast, and b is lost, slowly.</summary>
+    private readonly struct Chain : IGenericField
+    {
+        public int Size => 2;
+
+        public int ParameterCount => 2;
+
+        public void Evaluate<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> dydt)
+            where T : struct, IReal<T>
+        {
+            dydt[0] = -p[0] * y[0];
+            dydt[1] = (p[0] * y[0]) - (p[1] * y[1]);
+        }
+
+        internal static void OnDoubles(double t, ReadOnlySpan<double> y, ReadOnlySpan<double> p, Span<double> dydt)
+        {
+            dydt[0] = -p[0] * y[0];
+            dydt[1] = (p[0] * y[0]) - (p[1] * y[1]);
+        }
     }
 }

@@ -22,7 +22,8 @@ internal static class NumberSnippets
     {
         // ensemble
         double[][] parameters = [.. Enumerable.Range(0, 1000).Select(i => new[] { 10, 0.028 * i, 8.0 / 3.0 })];
-        EnsembleSolution runs = Ode.SolveEnsemble(new Lorenz(), 0, 10, [[1, 1, 1]], parameters);
+        SolveOptions lanes = new() { Method = OdeMethod.Tsit5 };
+        EnsembleSolution runs = Ode.SolveEnsemble(new Lorenz(), 0, 10, [[1, 1, 1]], parameters, lanes);
         double[] last = runs.FinalState(999); // runs[999] is the whole Solution
         int failed = runs.Failed; // runs.Status(i) and runs.Message(i) say why
         // end

@@ -12,6 +12,7 @@ internal static class SensitivityCases
         [
             ("sensitivities of logistic growth are those of the closed form", Logistic),
             ("a delegate gives the sensitivities of the field over numbers", Delegates),
+            ("the automatic choice is settled by a solve beforehand, and told", Settled),
             ("gradients forward and backward agree and say how they were found", Gradients),
             ("what cannot be differentiated is refused with the remedy", Refusals),
         ];
@@ -86,5 +87,25 @@ internal static class SensitivityCases
         Check.Throws<ArgumentException>(() =>
             Ode.Gradient(new LogisticField(), [0.9, 4], 0, 2, [0.3], _ => new LossDerivatives(0, []), Tight)
         );
+    }
+
+    private static void Settled()
+    {
+        SolveOptions plain = new() { RelTol = 1e-6 };
+        Solution calm = Ode.SolveWithSensitivities(new LogisticField(), [0.9, 4], 0, 2, [0.3], plain).Solution;
+        Check.Same(calm.Methods[0].Method, "Tsit5", "not stiff");
+        Solution stiff = Ode.SolveWithSensitivities(new LogisticField(), [2e4, 4], 0, 2, [0.3], plain).Solution;
+        Check.Same(stiff.Methods[0].Method, "Rodas5P", "stiff");
+        Check.Holds(stiff.Methods[0].Reason, "stability interval");
+        SensitivitySolution f = Ode.SolveWithSensitivities(
+            (t, y, p, dydt) => dydt[0] = p[0] * y[0] * (1 - (y[0] / p[1])),
+            [2e4, 4],
+            0,
+            2,
+            [0.3],
+            plain
+        );
+        Check.Same(f.Solution.Methods[0].Method, "Kvaerno5", "stiff, without second derivatives");
+        Check.Near(f.FinalByParameters[0, 1], 1, 1e-6, "the state ends at the capacity");
     }
 }
