@@ -68,8 +68,7 @@ type MechanisticModel
         parameters: NamedValue[],
         problem: float[] -> SensitivityProblem,
         doses: GenericDose[],
-        ensembles:
-            (Method -> SolveOptions<float[]> -> EnsembleOptions -> EnsembleProblem -> EnsembleSolution) voption
+        ensembles: (Method -> SolveOptions<float[]> -> EnsembleOptions -> EnsembleProblem -> EnsembleSolution) voption
     ) =
     do
         let names = Array.append states parameters |> Array.map _.Name

@@ -71,7 +71,7 @@ internal static class Kinetics
         Console.WriteLine(fit.Message);
         foreach (ParameterEstimate rate in fit.Parameters)
         {
-            Console.WriteLine($"{rate.Name, -7}{rate.Value, 10:g4} +- {rate.StandardError, -8:g2} [{rate.Lower95:g4}, {rate.Upper95:g4}]");
+            Console.WriteLine($"{rate.Name,-7}{rate.Value,10:g4} +- {rate.StandardError,-8:g2} [{rate.Lower95:g4}, {rate.Upper95:g4}]");
         }
 
         Console.WriteLine($"correlation of bind and turn {fit.Correlation("bind", "turn"):f2}; b at 20: {fit.Predict([20])[0, 3]:g3}");

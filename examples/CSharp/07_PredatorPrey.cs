@@ -40,7 +40,7 @@ internal static class PredatorPrey
         foreach (ParameterEstimate estimate in fit.Parameters.Concat(fit.InitialState))
         {
             Console.WriteLine(
-                $"{estimate.Name, -9}{estimate.Value, 8:g3} +- {estimate.StandardError, -8:g2} [{estimate.Lower95:g3}, {estimate.Upper95:g3}]"
+                $"{estimate.Name,-9}{estimate.Value,8:g3} +- {estimate.StandardError,-8:g2} [{estimate.Lower95:g3}, {estimate.Upper95:g3}]"
             );
         }
 
@@ -50,7 +50,7 @@ internal static class PredatorPrey
         for (int row = 0; row < test.Count; row++)
         {
             Console.WriteLine(
-                $"{test.Times[row]}   hare {prediction[row, 0], 5:f1} ({test[row, 0], 4:f1})   lynx {prediction[row, 1], 5:f1} ({test[row, 1], 4:f1})"
+                $"{test.Times[row]}   hare {prediction[row, 0],5:f1} ({test[row, 0],4:f1})   lynx {prediction[row, 1],5:f1} ({test[row, 1],4:f1})"
             );
         }
 

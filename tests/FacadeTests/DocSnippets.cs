@@ -144,7 +144,7 @@ internal static class DocSnippets
         }
         // end
         Check.Near(solution.FinalState.Sum(), 1, 1e-6, "mass");
-        Check.That(solution.Methods.Count > 1, "a stiff method was taken");
+        Check.That(solution.Methods.Count > 1, $"a stiff method was taken");
     }
 
     private static void Algebraic()
@@ -202,7 +202,7 @@ internal static class DocSnippets
         // end
         Check.Near(fit["rate"].Value, 0.9, 0.05, "rate");
         Check.Near(future[1, 0], 4, 0.1, "prediction");
-        Check.That(Math.Abs(correlation) < 1, "correlation");
+        Check.That(Math.Abs(correlation) < 1, $"correlation");
     }
 
     private static void Sensitivities()
