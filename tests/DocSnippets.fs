@@ -8,6 +8,22 @@ open Continuum
 open TorchSharp
 open Expecto
 
+module private Fields =
+    open RealOperators
+
+    /// Prey and predator.
+    [<Struct>]
+    type LotkaVolterra =
+        interface IGenericField with
+            member _.Size = 2
+            member _.ParameterCount = 4
+
+            member _.Evaluate(_, y, p, dydt) =
+                dydt[0] <- y[0] * (p[0] - p[1] * y[1])
+                dydt[1] <- y[1] * (p[3] * y[0] - p[2])
+
+open Fields
+
 let private near tolerance (expected: float) what (actual: float) =
     Expect.isTrue (abs (actual - expected) <= tolerance) $"{what}: {actual}, expected {expected}"
 
@@ -42,7 +58,7 @@ let tests =
         for page, source, count in
             [
                 "CSharp.md", "FacadeTests/DocSnippets.cs", 16
-                "FSharp.md", "DocSnippets.fs", 8
+                "FSharp.md", "DocSnippets.fs", 11
                 "Numbers.md", "FacadeTests/NumberSnippets.cs", 3
                 "Numbers.md", "NumberSnippets.fs", 3
             ] do
@@ -99,6 +115,83 @@ let tests =
             // end
             near 1e-6 (sqrt (2.0 / 9.81)) "first bounce" ball.Occurrences[0].Time
             near 1e-6 (1.0 - 0.5 * 9.81 * 0.04) "height" height
+        }
+
+        test "systems" {
+            // systems
+            let kinetics =
+                OdeSystem
+                    .OfField(
+                        VectorField(fun _ y dydt ->
+                            dydt[0] <- -0.04 * y[0] + 1e4 * y[1] * y[2]
+                            dydt[1] <- 0.04 * y[0] - 1e4 * y[1] * y[2] - 3e7 * y[1] * y[1]
+                            dydt[2] <- y[0] + y[1] + y[2] - 1.0), // an algebraic equation: 0 = ...
+                        3
+                    )
+                    .WithMass([| 1.0; 1.0; 0.0 |])
+                    .WithoutTime()
+
+            let options = SolveOptions.create 1e-8 1e-12
+
+            let solution =
+                ArrayOde.solveSystem (Rosenbrock RosenbrockMethods.Rodas5P) options kinetics 0.0 1e5 [| 1.0; 0.0; 0.0 |]
+
+            printfn
+                $"{solution.Status}: {solution.FinalState[0]}, {solution.Statistics.Implicit.Factorisations} factorisations"
+            // end
+            near 1e-8 0.017865921142322 "a" solution.FinalState[0]
+            Expect.equal solution.Status Status.Success solution.Message
+        }
+
+        test "sensitivities" {
+            // sensitivities
+            let rates = [| 1.5; 1.0; 3.0; 1.0 |]
+            let hares = SensitivityProblem.OfGeneric(LotkaVolterra(), rates) // a field over numbers, see Numbers.md
+            let options = { SolveOptions.create 1e-8 1e-10 with SaveAt = Times [| 2.0; 5.0 |] }
+            let forward = Sensitivity.forward Automatic options Everything hares 0.0 5.0 [| 1.0; 1.0 |]
+            let preyByAlpha = forward.States[1][0, 2] // at t = 5: columns are the initial values, then the parameters
+            // end
+            let moved d =
+                (ArrayOde.solveSystem
+                    Automatic
+                    options
+                    (OdeSystem.OfGeneric(LotkaVolterra(), [| 1.5 + d; 1.0; 3.0; 1.0 |]))
+                    0.0
+                    5.0
+                    [| 1.0; 1.0 |])
+                    .FinalState[0]
+
+            near 1e-3 ((moved 1e-3 - moved -1e-3) / 2e-3) "prey by alpha" preyByAlpha
+        }
+
+        test "estimation" {
+            // estimation
+            let times = [| 0.5..0.5..8.0 |]
+            let rate = MechanisticModel.OfNamed(NamedProblems.byName "logistic")
+            let observed = [| for t in times -> 4.0 / (1.0 + 9.0 * exp (-0.9 * t)) + 0.02 * sin (7.0 * t) |]
+
+            let problem: EstimationProblem = {
+                Simulator = rate.Simulator(RungeKutta Methods.Tsit5, 1e-8, 1e-10)
+                Parameters = [|
+                    ParameterEstimation.positive "rate" 0.3 0.01 10.0
+                    ParameterEstimation.positive "capacity" 2.0 0.1 100.0
+                |]
+                InitialState = [| ParameterEstimation.parameter "y" 0.5 0.0 10.0 |]
+                Start = 0.0
+                Columns = [| { Name = "y"; Component = 0; Logarithmic = false; Deviation = nan } |]
+                Times = times
+                Values = array2D [ for y in observed -> [ y ] ]
+                Segments = 0
+                MaxIterations = 100
+            }
+
+            let estimation = ParameterEstimation.run problem null CancellationToken.None
+
+            for p in estimation.Parameters do
+                printfn $"{p.Name} = {p.Value:g4} +- {p.StandardError:g2}"
+            // end
+            near 0.05 0.9 "rate" estimation.Parameters[0].Value
+            near 0.05 4.0 "capacity" estimation.Parameters[1].Value
         }
 
         test "doses and jumps" {
