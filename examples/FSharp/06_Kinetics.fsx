@@ -107,5 +107,8 @@ printfn $"correlation of bind and turn {fit.Correlations[0, 1]:f2}"
 
 check
     (fit.Status = EstimationStatus.Converged
-     && Array.forall2 (fun (rate: Estimate) truth -> abs (rate.Value - truth) <= 3.0 * rate.StandardError) fit.Parameters rates)
+     && Array.forall2
+         (fun (rate: Estimate) truth -> abs (rate.Value - truth) <= 3.0 * rate.StandardError)
+         fit.Parameters
+         rates)
     "kinetics: every rate within three standard errors"
