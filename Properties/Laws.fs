@@ -182,6 +182,152 @@ type Laws private () =
 
         readOnly (GradientLaws.allAgree (orTsit5 method) 1e-10 1e-7 1e-5 problem)
 
+    /// The laws of a stiff system, or a differential-algebraic one: solved at 1e-4, 1e-6 and 1e-8 within a hundred times the tolerance of its
+    /// solution, relative per component above floor; and a Jacobian of its own agrees with that of plain, the same system without it
+    /// (null leaves that law out). exact is the solution at a time; null takes Rodas5P at 1e-11, or Kvaerno5 where Rodas5P is tried. A null
+    /// method takes Rodas5P.
+    static member OfSystem
+        (
+            name: string,
+            system: OdeSystem,
+            plain: OdeSystem,
+            start: float,
+            finish: float,
+            initial: float[],
+            floor: float,
+            exact: Func<float, float[]>,
+            method: Method
+        ) : IReadOnlyList<LawResult> =
+        needed (nameof system) system
+        needed (nameof initial) initial
+
+        let method = if isNull (box method) then Rosenbrock RosenbrockMethods.Rodas5P else method
+
+        let independent =
+            match method with
+            | Rosenbrock _ -> Esdirk EsdirkMethods.Kvaerno5
+            | _ -> Rosenbrock RosenbrockMethods.Rodas5P
+
+        let trusted = if isNull (box plain) then system else plain
+
+        let problem: SystemProblem = {
+            Name = name
+            System = system
+            Start = start
+            End = finish
+            Initial = initial
+            Exact =
+                if isNull exact then
+                    fun t ->
+                        let options = SolveOptions.create 1e-11 (1e-3 * 1e-11)
+                        (ArrayOde.solveSystem independent options trusted start t initial).FinalState
+                else
+                    exact.Invoke
+        }
+
+        readOnly [|
+            for rtol in [ 1e-4; 1e-6; 1e-8 ] do
+                StiffLaws.reference method rtol 100.0 floor problem
+
+            if not (isNull (box plain)) then
+                StiffLaws.jacobian system plain 1e-4 start initial
+        |]
+
+    /// The laws of derivatives of solves on arrays, for a field over numbers: forward = adjoint, = difference quotients, and Hessian-vector
+    /// products = differences of gradients, with steps of this fixed length. A null method takes Tsit5.
+    static member OfSensitivities<'G when 'G: struct and 'G :> IGenericField>
+        (
+            name: string,
+            field: 'G,
+            parameters: float[],
+            start: float,
+            finish: float,
+            initial: float[],
+            step: float,
+            method: Method
+        ) : IReadOnlyList<LawResult> =
+        needed (nameof parameters) parameters
+        needed (nameof initial) initial
+
+        let case: SensitivityCase = {
+            Name = name
+            Method = if isNull (box method) then RungeKutta Methods.Tsit5 else method
+            Options = {
+                SolveOptions.create 1e-10 1e-12 with
+                    Control = Fixed step
+                    SaveAt = Times [| start + 0.4 * (finish - start); finish |]
+            }
+            Problem = fun p -> SensitivityProblem.OfGeneric(field, p)
+            Parameters = parameters
+            Start = start
+            End = finish
+            Initial = initial
+        }
+
+        readOnly [|
+            SensitivityLaws.forwardIsAdjoint 1e-9 case
+            SensitivityLaws.adjointIsDifference 1e-2 1e-5 case
+            SensitivityLaws.hessianIsDifference 1e-2 1e-5 case
+        |]
+
+    /// The laws of an ensemble over parameter sets, for a field over numbers: a member is a solve of its own, and threads, order and
+    /// neighbours change nothing. A null method takes Tsit5.
+    static member OfEnsemble<'G when 'G: struct and 'G :> IGenericField>
+        (field: 'G, parameters: float[][], start: float, finish: float, initial: float[], method: Tableau)
+        : IReadOnlyList<LawResult> =
+        needed (nameof parameters) parameters
+        needed (nameof initial) initial
+
+        let problem: EnsembleProblem = {
+            Starts = [| start |]
+            Ends = [| finish |]
+            Initial = [| initial |]
+            Parameters = parameters
+        }
+
+        let options: SolveOptions<float[]> = SolveOptions.create 1e-6 1e-9
+        readOnly (EnsembleLaws.all 1e-8 (orTsit5 method) options field problem)
+
+    /// The laws of a symplectic method on a separable Hamiltonian of your own, with steps of this length: order, symplectic step map, there and
+    /// back, and with energy (H(t, q, p), null where it is not conserved) its bounded error. velocity writes dT/dp(t, p), force -dV/dq(t, q);
+    /// quadratic says that T is quadratic in p and does not depend on time. A null method takes Yoshida6.
+    static member OfHamiltonian
+        (
+            name: string,
+            velocity: VectorField,
+            force: VectorField,
+            energy: Func<float, float[], float[], float>,
+            quadratic: bool,
+            start: float,
+            finish: float,
+            positions: float[],
+            momenta: float[],
+            step: float,
+            method: Splitting
+        ) : IReadOnlyList<LawResult> =
+        needed (nameof velocity) velocity
+        needed (nameof force) force
+        needed (nameof positions) positions
+        needed (nameof momenta) momenta
+
+        let problem: HamiltonianProblem = {
+            Name = name
+            Hamiltonian = Hamiltonian(velocity, force)
+            Energy =
+                if isNull energy then
+                    ValueNone
+                else
+                    ValueSome(fun t q p -> energy.Invoke(t, q, p))
+            Invariants = [||]
+            Quadratic = quadratic
+            Start = start
+            End = finish
+            Positions = positions
+            Momenta = momenta
+        }
+
+        readOnly (SymplecticLaws.all (if isNull (box method) then Splitting.yoshida6 else method) step problem)
+
     /// InvalidOperationException, with the numbers of every law that fails, unless all hold.
     static member EnsureAll(results: IEnumerable<LawResult>) : unit =
         needed (nameof results) results
