@@ -163,12 +163,12 @@ type internal Integration<'S>
         if stepper.Difficulty = Status.SingularMatrix then
             solve.Finish(
                 Status.SingularMatrix,
-                $"The matrix M - g J of the implicit step is singular at t = {t} however short the step; check the Jacobian there, and that a singular mass matrix leaves a system of index 1 (as many algebraic equations as algebraic variables, each solvable for its own)."
+                $"The matrix M - g J of the implicit step is singular at t = {t} ({part}) however short the step; check the Jacobian there, and that a singular mass matrix leaves a system of index 1 (as many algebraic equations as algebraic variables, each solvable for its own)."
             )
         elif stepper.Difficulty = Status.NewtonDiverged then
             solve.Finish(
                 Status.NewtonDiverged,
-                $"Newton's method for the implicit step fails at t = {t} however short the step; check a Jacobian of your own against the field, that the field is smooth there, and the initial values of algebraic variables."
+                $"Newton's method for the implicit step fails at t = {t} ({part}) however short the step: the solution may be singular there; check a Jacobian of your own against the field, that the field is smooth, and the initial values of algebraic variables."
             )
         elif Double.IsFinite error then
             solve.Finish(

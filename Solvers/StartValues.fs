@@ -191,12 +191,14 @@ module internal StartValues =
 
                     lu.Values[k * m + l] <- s
 
-            if not (lu.Factorise()) then
-                let struct (row, _) = describe part (residual y)
+            lu.Factorise()
 
-                fail
-                    Status.SingularMatrix
-                    $"The algebraic equations of the mass matrix do not determine the algebraic variables at t = {t} (equation {row} among them): their Jacobian is singular or not finite, so the system has an index above 1 or starts at a singular point; differentiate a constraint that lacks the algebraic variables, or change the initial values."
+        let undetermined (y: float[]) : float[] =
+            let struct (row, _) = describe part (residual y)
+
+            fail
+                Status.SingularMatrix
+                $"The algebraic equations of the mass matrix do not determine the algebraic variables at t = {t} (equation {row} among them): their Jacobian is singular or not finite, so the system has an index above 1 or starts at a singular point; differentiate a constraint that lacks the algebraic variables, or change the initial values."
 
         let update (r: float[]) =
             let change = Array.copy r
@@ -216,7 +218,13 @@ module internal StartValues =
         let size (y: float[]) (change: float[]) = space.ScaledDistance(moved y change 1.0, y, y)
 
         let rec iterate (y: float[]) (r: float[]) (count: int) : float[] =
-            factorise y
+            if not (factorise y) then
+                // On the way it is the equation that has no solution near, at the start the system that is not of index 1.
+                if count > 0 then giveUp r else undetermined y
+            else
+                correct y r count
+
+        and correct (y: float[]) (r: float[]) (count: int) : float[] =
             let change = update r
             let step = size y change
             let negligible = moved y change 1.0 = y || step <= 1e-8
