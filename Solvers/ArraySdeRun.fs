@@ -1,0 +1,170 @@
+// From a method, an equation on arrays and a path to a run of the loop: checks of the input, paths without allocation.
+namespace Continuum
+
+#nowarn "3535" "3536"
+
+open System
+
+/// A Brownian path whose steps are written into the same arrays again and again. For one thread, and for kernels that look at a step
+/// until the next one alone.
+[<Sealed>]
+type internal ReusedPath(path: BrownianPath) =
+    let spec = path.Spec
+    let m = spec.Dimension
+    let row has = if has then Array.zeroCreate<float> m else null
+    let w = row true
+    let h = row (spec.Level <> LevyLevel.Increments)
+    let k = row (spec.Level = LevyLevel.SpaceTimeTime)
+    let a: float[] = if spec.Level = LevyLevel.Area then Array.zeroCreate (m * m) else null
+
+    interface IBrownian<float[]> with
+        member _.Start = spec.Start
+        member _.End = spec.End
+        member _.Dimension = m
+        member _.Level = spec.Level
+
+        member _.Step(s, t) =
+            path.Fill(s, t, Span w, Span h, Span k, Span a)
+            { W = w; H = h; K = k; A = a }
+
+        member _.Snap(s, t) = path.Snap(s, t)
+        member _.Prepare _ = ()
+
+/// Runs of the loop.
+[<RequireQualifiedAccess>]
+module internal ArraySdeRun =
+    let private bad (text: string) = raise (ArgumentException text)
+
+    /// Whether a path of one level serves a method that needs another.
+    let private serves (has: LevyLevel) (needs: LevyLevel) =
+        match needs with
+        | LevyLevel.Increments -> true
+        | LevyLevel.SpaceTime -> has <> LevyLevel.Increments
+        | _ -> has = needs
+
+    /// ArgumentException where a diffusion that is said to be additive looks at the state: its value at a state of NaN must be that at y0.
+    let private checkAdditive (terms: ArraySdeTerms) (parameters: float[]) (t0: float) (y0: float[]) =
+        let evaluate (y: float[]) =
+            terms.Accept
+                { new ISdeVisitor<float[]> with
+                    member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
+                        let values = Array.zeroCreate terms.DiffusionSize
+
+                        field.Diffusion<Real>(
+                            Real t0,
+                            Real.Of(ReadOnlySpan<float> y),
+                            Real.Of(ReadOnlySpan<float> parameters),
+                            Real.Of(Span<float> values)
+                        )
+
+                        values
+                }
+
+        let here = evaluate y0
+        let elsewhere = evaluate (Array.create terms.Size nan)
+
+        for i in 0 .. here.Length - 1 do
+            if Double.IsFinite here[i] && here[i] <> elsewhere[i] then
+                bad
+                    $"Additive noise must not depend on the state, but entry ({i / terms.NoiseSize}, {i % terms.NoiseSize}) of the diffusion does; take general noise, or diagonal where it is one number for each component."
+
+    /// ArgumentException, with both numbers, where a state has another size than the equation.
+    let checkState (terms: ArraySdeTerms) (what: string) (y0: float[]) =
+        let length = if isNull y0 then 0 else y0.Length
+
+        if length <> terms.Size then
+            bad $"{what} has {length} components; the equation has {terms.Size}."
+
+    let private checkTolerance (terms: ArraySdeTerms) (tolerance: Tolerance<float[]>) =
+        let check name (per: float[] voption) =
+            match per with
+            | ValueSome per when isNull per || per.Length <> terms.Size ->
+                let length = if isNull per then 0 else per.Length
+                bad $"{name} per component has {length} entries and the equation {terms.Size} components; give one for each component."
+            | _ -> ()
+
+        check "rtol" tolerance.RtolPer
+        check "atol" tolerance.AtolPer
+
+    /// ArgumentException, or its kin, where method, equation, path and span do not fit each other.
+    let checkPath (scheme: SdeScheme) (terms: ArraySdeTerms) (dimension: int) (level: LevyLevel) (first: float) (last: float) (t0: float) (t1: float) =
+        let noise = terms.Noise.ToString().ToLowerInvariant()
+
+        if dimension <> terms.NoiseSize then
+            bad
+                $"The equation is driven by {terms.NoiseSize} Brownian motions ({noise} noise, {terms.Size} components), and the path has {dimension}."
+
+        let needs = SdeSchemes.level scheme terms.EffectiveNoise
+
+        if not (serves level needs) then
+            bad
+                $"{SdeSchemes.name scheme} with {noise} noise needs a path of level {needs}, and this one has level {level}; make the path with that level, or take a method that needs less."
+
+        let slack = 1e-12 * (last - first)
+
+        if Math.Min(t0, t1) < first - slack || Math.Max(t0, t1) > last + slack then
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof t1,
+                    $"The span [{t0}, {t1}] is not within the path's [{first}, {last}]; make the path longer."
+                )
+            )
+
+    /// What is the same for all paths of an ensemble.
+    let check (scheme: SdeScheme) (terms: ArraySdeTerms) (options: ArraySdeOptions) (t0: float) (t1: float) =
+        ArraySdeKernels.check scheme terms
+        SolveOptions.check (ArraySdeOptions.toSolve options) t0 t1
+        checkTolerance terms options.Tolerance
+
+    /// What depends on the state and the parameters.
+    let checkStart (terms: ArraySdeTerms) (parameters: float[]) (t0: float) (y0: float[]) =
+        checkState terms "The initial state" y0
+
+        if terms.Noise = NoiseKind.Additive then
+            checkAdditive terms parameters t0 y0
+
+    /// The spec of paths for a method, an equation and a span: one cell for each fixed step, one cell for adaptive steps; the level that
+    /// the method needs.
+    let spec (scheme: SdeScheme) (terms: ArraySdeTerms) (control: StepControl) (seed: uint64) (t0: float) (t1: float) : BrownianSpec =
+        let struct (cells, length) =
+            match control with
+            | Fixed step ->
+                let count = Math.Max(1.0, Math.Ceiling(abs (t1 - t0) / step * (1.0 - 1e-12)))
+                struct (int count, count * step)
+            | Adaptive _ -> struct (1, abs (t1 - t0))
+
+        let struct (start, finish) =
+            if t1 > t0 then
+                struct (t0, Math.Max(t1, t0 + length))
+            else
+                struct (Math.Min(t1, t0 - length), t0)
+
+        {
+            BrownianSpec.create start finish terms.NoiseSize seed with
+                Cells = cells
+                Level = SdeSchemes.level scheme terms.EffectiveNoise
+        }
+
+    /// One run along a path, after the checks.
+    let run
+        (scheme: SdeScheme)
+        (terms: ArraySdeTerms)
+        (parameters: float[])
+        (options: ArraySdeOptions)
+        (path: IBrownian<float[]>)
+        (t0: float)
+        (t1: float)
+        (y0: float[])
+        : Solution<float[]> =
+        let path =
+            match path with
+            | :? BrownianPath as own -> ReusedPath own :> IBrownian<float[]>
+            | other -> other
+
+        let make () = ArraySdeKernels.single scheme terms parameters options.Tolerance
+        let space = RealSpace options.Tolerance
+        let nobody = Unchecked.defaultof<ISdeObserver<float[]>>
+        let options = ArraySdeOptions.toSolve options
+
+        SdeIntegration<float[], float[], RealSpace>(make (), make, space, path, nobody, options, t0, t1)
+            .Run y0
