@@ -75,6 +75,9 @@ internal static partial class Interop
             s.Implicit.NewtonFailures
         );
 
+    internal static SolveException Failure(Core.SolveFailedException failure) =>
+        new((SolveStatus)(int)failure.Status, failure.Time, failure.Message, failure.InnerException);
+
     internal static InvalidOperationException NotDense() =>
         new("The solve kept no continuous output; solve with SaveAt = SaveAt.Dense.");
 

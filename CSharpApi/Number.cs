@@ -91,14 +91,18 @@ internal readonly struct CoreField<TField>(TField field) : Core.IGenericField
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Evaluate<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> dydt)
-        where T : struct, Core.IReal<T> => _field.Evaluate(new Number<T>(t), Read(y), Read(p), Write(dydt));
+        where T : struct, Core.IReal<T> => _field.Evaluate(new Number<T>(t), NumberSpans.Read(y), NumberSpans.Read(p), NumberSpans.Write(dydt));
+}
 
+/// <summary>Spans of the core's numbers as the facade's, in the same memory.</summary>
+internal static class NumberSpans
+{
     // Not MemoryMarshal.Cast, which refuses numbers that hold references (those on a tape).
-    private static ReadOnlySpan<Number<T>> Read<T>(ReadOnlySpan<T> span)
+    internal static ReadOnlySpan<Number<T>> Read<T>(ReadOnlySpan<T> span)
         where T : struct, Core.IReal<T> =>
         MemoryMarshal.CreateReadOnlySpan(ref Unsafe.As<T, Number<T>>(ref MemoryMarshal.GetReference(span)), span.Length);
 
-    private static Span<Number<T>> Write<T>(Span<T> span)
+    internal static Span<Number<T>> Write<T>(Span<T> span)
         where T : struct, Core.IReal<T> =>
         MemoryMarshal.CreateSpan(ref Unsafe.As<T, Number<T>>(ref MemoryMarshal.GetReference(span)), span.Length);
 }

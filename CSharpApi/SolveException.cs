@@ -33,6 +33,14 @@ public sealed class SolveException : Exception
         Component = Interop.Component(partial.Status, partial.Message);
     }
 
+    internal SolveException(SolveStatus status, double time, string message, Exception? inner)
+        : base(message, inner)
+    {
+        Status = status;
+        Time = time;
+        Component = Interop.Component(status, message);
+    }
+
     /// <summary>Why.</summary>
     public SolveStatus Status { get; }
 

@@ -14,7 +14,7 @@ type internal SdeDrift<'G when 'G: struct and 'G :> IGenericSde>(equation: 'G) =
         member _.Evaluate(t, y, p, dydt) = equation.Drift(t, y, p, dydt)
 
 /// A step of the drift-implicit Euler method by Newton's iteration with the Jacobian of the drift, formed anew where a correction shrank by
-/// less than ten. Kloeden and Platen 1992, section 12.2.
+/// less than ten, and damped where the residual grows. Kloeden and Platen 1992, section 12.2.
 [<Sealed>]
 type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<float[], float[], float[]>>
     (space: 'P, noise: NoiseKind, linear: ArrayLinearSystem, like: float[]) =
@@ -24,6 +24,7 @@ type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<
     let right = space.Allocate like
     let slope = space.Allocate like
     let change = space.Allocate like
+    let correction = space.Allocate like
     let g: float[][] = [| space.AllocateDiffusion like |]
     let x: float[][] = Array.zeroCreate 1
     let mutable difficulty = Status.Success
@@ -44,14 +45,29 @@ type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<
         linear.Linearise(t, y, drift t y slope)
         linear.Factorise h
 
-    /// Newton's correction of y, in change.
-    let correct (t: float) (h: float) (y: float[]) =
+    /// The residual right + h f(t, y) - y, in change; its largest component.
+    let residual (t: float) (h: float) (y: float[]) =
         drift t y slope |> ignore
+        let mutable largest = 0.0
 
         for i in 0 .. n - 1 do
             change[i] <- right[i] + h * slope[i] - y[i]
+            largest <- Math.Max(largest, abs change[i])
 
-        linear.Solve(change, change) |> ignore
+        largest
+
+    /// Goes back half of the last correction for as long as it made the residual grow: Newton's method may leave the domain of the drift.
+    let rec damped (t: float) (h: float) (y: float[]) (before: float) (halvings: int) =
+        let now = residual t h y
+
+        if now <= before || halvings = 0 then
+            now
+        else
+            for i in 0 .. n - 1 do
+                correction[i] <- 0.5 * correction[i]
+                y[i] <- y[i] - correction[i]
+
+            damped t h y before (halvings - 1)
 
     /// Largest correction in units of the state.
     let size (y: float[]) =
@@ -65,7 +81,7 @@ type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<
 
         for i in 0 .. n - 1 do
             let scale = Math.Max(abs y[i], abs right[i]) + mean + 1e-30
-            worst <- Math.Max(worst, abs change[i] / scale)
+            worst <- Math.Max(worst, abs correction[i] / scale)
 
         worst
 
@@ -75,17 +91,21 @@ type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<
         let mutable stale = true
         let mutable count = 0
         let mutable running = true
+        let mutable error = infinity
+        Array.Clear correction
         difficulty <- Status.Success
 
         while running do
+            error <- damped t h y error 8
+
             if stale && not (factorise t h y) then
                 difficulty <- Status.SingularMatrix
 
-            correct t h y
+            linear.Solve(change, correction) |> ignore
             let now = size y
 
             for i in 0 .. n - 1 do
-                y[i] <- y[i] + change[i]
+                y[i] <- y[i] + correction[i]
 
             count <- count + 1
             stale <- not (now < 0.1 * last) && count > 1

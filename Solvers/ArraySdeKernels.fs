@@ -5,7 +5,7 @@ namespace Continuum
 
 open System
 
-/// Makes the kernel of a method for an equation of a known type: for one path ('T = Real) or for groups of paths in lanes.
+/// Makes the kernel of a method for an equation of a known type: for one path ('T = LaneReal) or for groups of paths in lanes.
 [<RequireQualifiedAccess>]
 module internal ArraySdeKernels =
     let private bad (text: string) = raise (ArgumentException text)
@@ -94,11 +94,11 @@ module internal ArraySdeKernels =
             { new ISdeVisitor<ISdeKernel<float[], float[]>> with
                 member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
                     if scheme.IsDriftImplicitEuler then
-                        let space = space<Real, 'G> scheme terms field parameters 1
+                        let space = space<LaneReal, 'G> scheme terms field parameters 1
                         let linear = (driftSystem<'G> terms field parameters).LinearSystem tolerance
                         let like = Array.zeroCreate terms.Size
 
-                        ArrayDriftImplicit<ArraySdeSpace<Real, 'G>>(space, terms.EffectiveNoise, linear, like)
+                        ArrayDriftImplicit<ArraySdeSpace<LaneReal, 'G>>(space, terms.EffectiveNoise, linear, like)
                     else
-                        explicit<Real, 'G> scheme terms field parameters 1
+                        explicit<LaneReal, 'G> scheme terms field parameters 1
             }

@@ -5,17 +5,42 @@ namespace Continuum
 
 open System
 
-/// A Brownian path whose steps are written into the same arrays again and again. For one thread, and for kernels that look at a step
-/// until the next one alone.
+/// A Brownian path whose steps are written into the same arrays again and again, and which knows the cells of the steps that a loop
+/// announced. For one thread, and for kernels that look at a step until the next one alone.
 [<Sealed>]
 type internal ReusedPath(path: BrownianPath) =
     let spec = path.Spec
     let m = spec.Dimension
+    let batch = HostBrownianBatch(spec, PathNumbers.From(path.Number, 1))
     let row has = if has then Array.zeroCreate<float> m else null
     let w = row true
     let h = row (spec.Level <> LevyLevel.Increments)
     let k = row (spec.Level = LevyLevel.SpaceTimeTime)
     let a: float[] = if spec.Level = LevyLevel.Area then Array.zeroCreate (m * m) else null
+    let step: BrownianStep<float[]> = { W = w; H = h; K = k; A = a }
+    let mutable announced: float[] = [||]
+    let mutable cells: int[] = [||]
+    let mutable next = 0
+
+    /// The cell from one announced time to the one after it, or -1.
+    let cellOf (from: float) (until: float) =
+        let first = batch.Grid.Boundary from
+        if isNull a && first >= 0 && batch.Grid.Boundary until = first + 1 then first else -1
+
+    let take (source: ReadOnlySpan<float>) (index: int) (sign: float) (dest: float[]) =
+        if not (isNull dest) then
+            for i in 0 .. m - 1 do
+                dest[i] <- sign * source[index * m + i]
+
+    let query (s: float) (t: float) =
+        let piece = batch.Forward(s, t)
+        let source = ReadOnlySpan<float> piece
+        take source 0 (HostBrownianBatch.Sign(0, s, t)) w
+        take source 1 (HostBrownianBatch.Sign(1, s, t)) h
+        take source 2 (HostBrownianBatch.Sign(2, s, t)) k
+
+        if not (isNull a) then
+            HostBrownianBatch.Area(m, 1, 2, HostBrownianBatch.Sign(0, s, t), piece, Span<float> a)
 
     interface IBrownian<float[]> with
         member _.Start = spec.Start
@@ -24,11 +49,28 @@ type internal ReusedPath(path: BrownianPath) =
         member _.Level = spec.Level
 
         member _.Step(s, t) =
-            path.Fill(s, t, Span w, Span h, Span k, Span a)
-            { W = w; H = h; K = k; A = a }
+            if next < cells.Length && announced[next] = s && announced[next + 1] = t then
+                let cell = cells[next]
+                next <- next + 1
+
+                if cell >= 0 then
+                    let source = batch.Cell cell
+                    take source 0 1.0 w
+                    take source 1 1.0 h
+                    take source 2 1.0 k
+                else
+                    query s t
+            else
+                query s t
+
+            step
 
         member _.Snap(s, t) = path.Snap(s, t)
-        member _.Prepare _ = ()
+
+        member _.Prepare times =
+            announced <- times
+            next <- 0
+            cells <- Array.init (Math.Max(0, times.Length - 1)) (fun i -> cellOf times[i] times[i + 1])
 
 /// Runs of the loop.
 [<RequireQualifiedAccess>]

@@ -20,8 +20,8 @@ type internal SdeDuals<'T when 'T: struct and 'T :> IReal<'T>>(n: int, m: int, p
     /// Number of Brownian motions.
     member _.NoiseSize = m
 
-/// The space of an equation on arrays. All arrays are doubles: `groups` times the numbers of one path, each number a 'T (a double for Real,
-/// eight of them for Lanes), so that a state is groups x n x lanes, a noise vector groups x m x lanes, parameters groups x count x lanes.
+/// The space of an equation on arrays. All arrays are doubles: `groups` times the numbers of one path, each number a 'T (a double for
+/// LaneReal, eight of them for Lanes), so that a state is groups x n x lanes, a noise vector groups x m x lanes, parameters groups x count x lanes.
 /// Sums run along the doubles and products within a group run over 'T, with the same operations in the same order for every 'T: a path has
 /// the same bits alone and in lanes. duals may be null where no method asks for derivatives.
 [<Struct; NoComparison; NoEquality>]
@@ -215,8 +215,8 @@ type internal ArraySdeSpace<'T, 'G
             if this.IsAligned && ng > 0 && nf = 1 && a[0] <> 0.0 then
                 SdeSums.step dest y a[0] f[0] g[0] x[0] length
 
-                for k in 1 .. ng - 1 do
-                    SdeSums.product1 dest dest g[k] x[k] length
+                if ng > 1 then
+                    SdeSums.products dest dest g x 1 ng length
             else
                 let written = SdeSums.combine dest y a f nf length
 
@@ -227,7 +227,7 @@ type internal ArraySdeSpace<'T, 'G
                     for k in 0 .. ng - 1 do
                         this.AddProduct(dest, g[k], x[k])
                 else
-                    SdeSums.products dest (if written then dest else y) g x ng length
+                    SdeSums.products dest (if written then dest else y) g x 0 ng length
 
             dest
 
@@ -236,21 +236,7 @@ type internal ArraySdeSpace<'T, 'G
             dest
 
         member this.Noise(dest, c, basis, count) =
-            let length = this.NoiseLength
-            let mutable first = 0
-
-            while first < count && c[first] = 0.0 do
-                first <- first + 1
-
-            if first = count then
-                Array.Clear(dest, 0, length)
-            else
-                SdeSums.scale dest c[first] basis[first] length
-
-                for j in first + 1 .. count - 1 do
-                    if c[j] <> 0.0 then
-                        SdeSums.add1 dest dest c[j] basis[j] length
-
+            SdeSums.weighted dest c basis count this.NoiseLength
             dest
 
         member this.Power(dest, w, exponent) =

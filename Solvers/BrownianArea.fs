@@ -1,5 +1,6 @@
 // Levy area of pieces in host memory. A leaf has A = H x W - W x H + b, b antisymmetric with b_ij ~ N(0, h^2/20 + h/5 (H_i^2 + H_j^2))
-// given H: mean, variance and kurtosis of A given (W, H) are then exact (Foster 2020). Larger pieces are sums of leaves by Chen's identity.
+// given H: mean and variance of A given (W, H) are then exact, and so is its kurtosis (Foster and Habermann 2023). Larger pieces are sums
+// of leaves by Chen's identity.
 namespace Continuum
 
 open System

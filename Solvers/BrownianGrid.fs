@@ -13,6 +13,7 @@ type internal BrownianGrid(spec: BrownianSpec) =
     let cells = float spec.Cells
     let span = spec.End - spec.Start
     let width = spec.CellWidth
+    let perTime = cells / span
 
     // A few roundings of the time and of its place, in cells.
     let tolerance = 16.0 * 2.220446049250313e-16 * (Math.Max(abs spec.Start, abs spec.End) / width + cells)
@@ -41,7 +42,7 @@ type internal BrownianGrid(spec: BrownianSpec) =
 
     /// Place in cells, with the ends exact.
     let position (t: float) =
-        let x = (t - spec.Start) / span * cells
+        let x = (t - spec.Start) * perTime
 
         if x >= 0.0 && x <= cells then x
         elif x < 0.0 && x >= -tolerance then 0.0

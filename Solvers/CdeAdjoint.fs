@@ -39,7 +39,7 @@ module internal CdeAdjoint =
 
         let ode = CdePieces.fieldOn field knots[stretch.Piece] own[0] own[1] own[2]
         let length = stretch.Until - stretch.From
-        let told = CdePieces.optionsOn options options.Differentiation length guess 0
+        let told = CdePieces.optionsOn options options.Differentiation length guess 0 ignore
         let solution = (TensorOde.solve told ode stretch.From stretch.Until leaf).EnsureSuccess()
         let leaves = [| 0; 1; 2 |] |> Array.filter wanted
         let inputs = Array.append [| leaf |] (leaves |> Array.map (fun i -> own[i]))
@@ -69,7 +69,10 @@ module internal CdeAdjoint =
                 tape.Store(n + 1, solution.Final)
 
         let way =
-            if options.Differentiation.IsReversible then options.Differentiation else Differentiation.None
+            if options.Differentiation.IsReversible then
+                options.Differentiation
+            else
+                Differentiation.None
 
         let found =
             use _ = torch.no_grad ()
@@ -97,7 +100,14 @@ module internal CdeAdjoint =
                 let places = Dictionary<int, int64>()
                 keptAfter |> Array.iteri (fun i n -> places[n] <- int64 i)
                 use accumulator = new GradientAccumulator(field.Parameters)
-                let sums = Array.init 3 (fun i -> if i < present.Length && context.Needs[1 + i] then torch.zeros_like saved[2 + i] else null)
+
+                let sums =
+                    Array.init 3 (fun i ->
+                        if i < present.Length && context.Needs[1 + i] then
+                            torch.zeros_like saved[2 + i]
+                        else
+                            null)
+
                 let factors = [| 1.0; 2.0; 3.0 |]
 
                 let total n (adjoint: Tensor) =
@@ -115,15 +125,28 @@ module internal CdeAdjoint =
                         Array.init 3 (fun i ->
                             if i >= present.Length then null
                             elif i = 0 then row saved[2]
-                            else (row saved[2 + i]).mul (factors[i].ToScalar()))
+                            else (row saved[2 + i]).mul(factors[i].ToScalar()))
 
                     let start = if n = 0 then saved[0] else saved[1].[int64 (n - 1)]
-                    let before = pull options field knots stretches[n] guesses[n] start coefficients (Array.map row sums) adjoint accumulator
+
+                    let before =
+                        pull
+                            options
+                            field
+                            knots
+                            stretches[n]
+                            guesses[n]
+                            start
+                            coefficients
+                            (Array.map row sums)
+                            adjoint
+                            accumulator
+
                     adjoint <- total n before
 
                 let ofPath =
                     present
-                    |> Array.mapi (fun i _ -> if isNull sums[i] then null else sums[i].mul (factors[i].ToScalar()))
+                    |> Array.mapi (fun i _ -> if isNull sums[i] then null else sums[i].mul(factors[i].ToScalar()))
 
                 Array.concat [ [| adjoint |]; ofPath; accumulator.Result() ]
                 |> Array.map (fun g -> if isNull g then null else g.MoveToOuterDisposeScope())

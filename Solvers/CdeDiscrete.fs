@@ -119,7 +119,14 @@ module internal CdeDiscrete =
         solution.MoveToOuterScope()
 
     /// With fixed steps.
-    let solveFixed (discrete: DiscreteOptions) (tableau: Tableau) (options: CdeOptions) field (path: ControlPath) (z0: Tensor) =
+    let solveFixed
+        (discrete: DiscreteOptions)
+        (tableau: Tableau)
+        (options: CdeOptions)
+        field
+        (path: ControlPath)
+        (z0: Tensor)
+        =
         use _ = torch.NewDisposeScope()
         use tape = new CdeTape()
         let saves = CdeOptions.saveTimes options path
@@ -150,7 +157,14 @@ module internal CdeDiscrete =
         finish (fun () -> node discrete run field z0 table tape) tableau.Name tape saves found
 
     /// With adaptive steps: those that were accepted, their lengths held.
-    let solveAdaptive (discrete: DiscreteOptions) (tableau: Tableau) (options: CdeOptions) field (path: ControlPath) (z0: Tensor) =
+    let solveAdaptive
+        (discrete: DiscreteOptions)
+        (tableau: Tableau)
+        (options: CdeOptions)
+        field
+        (path: ControlPath)
+        (z0: Tensor)
+        =
         use _ = torch.NewDisposeScope()
         use tape = new CdeTape()
         let saves = CdeOptions.saveTimes options path
@@ -174,7 +188,7 @@ module internal CdeDiscrete =
                 start.Add(knots[stretch.Piece] + times[i - 1])
 
                 if piece.Count % window = 0 then
-                    use state = (solution.States.[int64 i]).clone ()
+                    use state = (solution.States.[int64 i]).clone()
                     tape.Store(piece.Count, state)
 
             if solution.Status = Status.Success then

@@ -17,6 +17,7 @@ type CdeField
         autonomous: bool
     ) =
     let mutable trackingChecked = false
+    let mutable shapeChecked: int64[] = null
 
     do
         if channels < 1 then
@@ -67,6 +68,11 @@ type CdeField
         with get () = trackingChecked
         and set value = trackingChecked <- value
 
+    /// The shape of states for which the field's values were found to fit; null before anyone looked.
+    member internal _.ShapeChecked
+        with get () = shapeChecked
+        and set value = shapeChecked <- value
+
 /// Construction of fields, and the first evaluation of them.
 [<RequireQualifiedAccess>]
 module CdeField =
@@ -87,7 +93,8 @@ module CdeField =
         ArgumentNullException.ThrowIfNull network
 
         create channels (Seq.cast<Tensor>(network.parameters ())) (fun z ->
-            (network.call z).unflatten (-1L, [| z.shape[z.shape.Length - 1]; int64 channels |]))
+            let value = network.call z
+            value.reshape (Array.append z.shape [| int64 channels |]))
 
     /// The parameter as the field takes it.
     let internal time (field: CdeField) (t: float) (z: Tensor) : Tensor =
@@ -98,18 +105,8 @@ module CdeField =
 
     let private bad (text: string) = raise (ArgumentException text)
 
-    /// ArgumentException where field, path and state do not fit, by one evaluation.
-    let internal check (field: CdeField) (path: ControlPath) (z0: Tensor) : unit =
-        if path.Channels <> field.Channels then
-            bad
-                $"The path has {path.Channels} channels (time and intensities included) and the field takes {field.Channels}."
-
-        let coefficients = path.Coefficients
-
-        if coefficients.B.dtype <> z0.dtype || coefficients.B.device_type <> z0.device_type then
-            bad
-                $"The initial state is {z0.dtype} on {z0.device} and the path {coefficients.B.dtype} on {coefficients.B.device}; convert one of them."
-
+    /// The values of a field have the shapes they must have, by one evaluation.
+    let private checkValues (field: CdeField) (path: ControlPath) (z0: Tensor) : unit =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let z = z0.detach ()
@@ -128,7 +125,27 @@ module CdeField =
         let product = field.Product(t, z, direction)
 
         if isNull product || not (product.shape.AsSpan().SequenceEqual z.shape) || product.dtype <> z.dtype then
-            let found = if isNull product then "null" else $"{Tensors.shapeText product} {product.dtype}"
+            let found =
+                if isNull product then
+                    "null"
+                else
+                    $"{Tensors.shapeText product} {product.dtype}"
 
             bad
                 $"The field times a direction of shape {Tensors.shapeText direction} must have the shape and dtype of the state, {Tensors.shapeText z} {z.dtype}; it is {found}."
+
+    /// ArgumentException where field, path and state do not fit; the field is evaluated once for each shape of state.
+    let internal check (field: CdeField) (path: ControlPath) (z0: Tensor) : unit =
+        if path.Channels <> field.Channels then
+            bad
+                $"The path has {path.Channels} channels (time and intensities included) and the field takes {field.Channels}."
+
+        let coefficients = path.Coefficients
+
+        if coefficients.B.dtype <> z0.dtype || coefficients.B.device_type <> z0.device_type then
+            bad
+                $"The initial state is {z0.dtype} on {z0.device} and the path {coefficients.B.dtype} on {coefficients.B.device}; convert one of them."
+
+        if isNull field.ShapeChecked || not (field.ShapeChecked.AsSpan().SequenceEqual z0.shape) then
+            checkValues field path z0
+            field.ShapeChecked <- z0.shape

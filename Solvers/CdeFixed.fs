@@ -62,9 +62,7 @@ module internal CdeFixed =
         {
             Final = final
             Ended = ended
-            FinalTime =
-                (if ended.Steps = plan.Start.Length then path.End
-                 else plan.Start[ended.Steps])
+            FinalTime = (if ended.Steps = plan.Start.Length then path.End else plan.Start[ended.Steps])
             Statistics = {
                 Evaluations = run.Evaluations
                 Accepted = ended.Steps

@@ -31,8 +31,7 @@ type CdeSave =
     | End
     /// Those at the observations that the path was made from, ControlPath.Observations.
     | Observations
-    /// Those at these values of the path's parameter, increasing. Fixed steps end there too; between adaptive steps the method's own
-    /// dense output is taken.
+    /// Those at these values of the path's parameter, increasing. Steps end there, as at knots: nothing is interpolated.
     | Times of float[]
 
 /// Everything a solve can be told beside the field and the path.
@@ -82,7 +81,8 @@ module CdeOptions =
     /// ArgumentException for options that contradict each other or the path.
     let internal check (options: CdeOptions) (path: ControlPath) : unit =
         match options.Steps with
-        | CdeSteps.PerPiece count when count < 1 -> bad $"There is at least one step between neighbouring knots; got {count}."
+        | CdeSteps.PerPiece count when count < 1 ->
+            bad $"There is at least one step between neighbouring knots; got {count}."
         | CdeSteps.Fixed length when not (Double.IsFinite length && length > 0.0) ->
             bad $"A fixed step must be finite and > 0; got {length}."
         | CdeSteps.Adaptive(rtol, atol) -> Tolerance.create<Tensor> rtol atol |> ignore
@@ -92,11 +92,11 @@ module CdeOptions =
         | (RungeKutta _ | ReversibleHeun | Coupled _), CdeForm.Rate, _
         | RungeKutta _, CdeForm.Increments, (CdeSteps.PerPiece _ | CdeSteps.Fixed _) -> ()
         | _, CdeForm.Increments, CdeSteps.Adaptive _ ->
-            bad "Steps on increments have fixed lengths: a method's error estimate does not see the path in between. Take CdeForm.Rate."
+            bad
+                "Steps on increments have fixed lengths: a method's error estimate does not see the path in between. Take CdeForm.Rate."
         | (ReversibleHeun | Coupled _), CdeForm.Increments, _ ->
             bad $"{options.Method.Name} steps on rates here; take CdeForm.Rate, or a tableau."
-        | _ ->
-            bad $"{options.Method.Name} is not explicit; take RungeKutta of a tableau, ReversibleHeun or Coupled."
+        | _ -> bad $"{options.Method.Name} is not explicit; take RungeKutta of a tableau, ReversibleHeun or Coupled."
 
         if options.MaxSteps < 1 then
             bad $"MaxSteps must be > 0; got {options.MaxSteps}."
@@ -108,7 +108,8 @@ module CdeOptions =
 
             for i in 0 .. times.Length - 1 do
                 if not (times[i] >= path.Start && times[i] <= path.End) then
-                    bad $"Save time {times[i]} (index {i}) lies outside of the path, which runs from {path.Start} to {path.End}."
+                    bad
+                        $"Save time {times[i]} (index {i}) lies outside of the path, which runs from {path.Start} to {path.End}."
 
                 if i > 0 && not (times[i] > times[i - 1]) then
                     bad $"Save times must increase; index {i} ({times[i]}) follows {times[i - 1]}."

@@ -8,12 +8,7 @@ open TorchSharp
 
 /// A stretch of the path within one piece; offsets count from the piece's knot, End is where it ends on the path.
 [<Struct>]
-type internal CdeSegment = {
-    Piece: int
-    From: float
-    Until: float
-    End: float
-}
+type internal CdeSegment = { Piece: int; From: float; Until: float; End: float }
 
 /// The right-hand side F(z) X' on the pieces of a path.
 [<RequireQualifiedAccess>]
@@ -51,7 +46,7 @@ module internal CdePieces =
                 | at -> min at (path.Pieces - 1)
 
             let of' (x: Tensor) (factor: float) =
-                if isNull x then null else (x.select (0L, int64 k)).mul (factor.ToScalar())
+                if isNull x then null else (x.select (0L, int64 k)).mul(factor.ToScalar())
 
             let u = t.sub (knots[k].ToScalar())
             let direction = slope (pieces.B.select (0L, int64 k)) (of' pieces.C 2.0) (of' pieces.D 3.0) u
@@ -80,8 +75,15 @@ module internal CdePieces =
         |]
 
     let private add (sum: Statistics) (part: Statistics) : Statistics =
-        let least (a: float) b = if Double.IsNaN a then b elif Double.IsNaN b then a else min a b
-        let most (a: float) b = if Double.IsNaN a then b elif Double.IsNaN b then a else max a b
+        let least (a: float) b =
+            if Double.IsNaN a then b
+            elif Double.IsNaN b then a
+            else min a b
+
+        let most (a: float) b =
+            if Double.IsNaN a then b
+            elif Double.IsNaN b then a
+            else max a b
 
         {
             sum with
@@ -105,8 +107,16 @@ module internal CdePieces =
         Implicit = ImplicitWork.Zero
     }
 
-    /// The options of the solve over a stretch of this length; guess: a step length that worked on the one before, NaN for none.
-    let optionsOn (options: CdeOptions) (way: Differentiation) (length: float) (guess: float) (used: int) : TensorOptions =
+    /// The options of the solve over a stretch of this length; guess: the step length to begin with, NaN for none; told gets the one
+    /// that step control would try next.
+    let optionsOn
+        (options: CdeOptions)
+        (way: Differentiation)
+        (length: float)
+        (guess: float)
+        (used: int)
+        (told: float -> unit)
+        : TensorOptions =
         let control, tolerance =
             match options.Steps with
             | CdeSteps.PerPiece count -> Fixed(length / float count), Tolerance.create 1e-6 1e-6
@@ -126,6 +136,11 @@ module internal CdePieces =
                         InitialStep = (if Double.IsNaN guess then ValueNone else ValueSome(min guess length))
                         MaxSteps = max 1 (options.MaxSteps - used)
                         Cancellation = options.Cancellation
+                        Progress =
+                            (if options.Steps.IsAdaptive then
+                                 Action<StepReport>(fun report -> told report.Step)
+                             else
+                                 null)
                 }
         }
 
@@ -156,7 +171,8 @@ module internal CdePieces =
         let struct (b, twoC, threeD) = unbound path
         let mutable state = z0
         let mutable total = nothing
-        let mutable guess = nan
+        // the step length that step control would try next, handed from stretch to stretch
+        let guess = ref nan
         let mutable failure = ValueNone
         let mutable n = 0
 
@@ -166,14 +182,12 @@ module internal CdePieces =
             let k = stretch.Piece
             let length = stretch.Until - stretch.From
             let ode = fieldOn field knots[k] b[k] twoC[k] threeD[k]
-            let told = optionsOn options way length guess total.Accepted
-            let solution = TensorOde.solve told ode stretch.From stretch.Until state
+            let first = guess.Value
+            let options = optionsOn options way length first total.Accepted (fun next -> guess.Value <- next)
+            let solution = TensorOde.solve options ode stretch.From stretch.Until state
             total <- add total solution.Statistics
             let next = solution.Final.alias().MoveToOuterDisposeScope()
-            visit n guess solution
-
-            if options.Steps.IsAdaptive then
-                guess <- solution.Statistics.LargestStep
+            visit n first solution
 
             if solution.Status <> Status.Success then
                 let text =
@@ -212,7 +226,11 @@ module internal CdePieces =
             kept.Add(z0.alias().DetachFromDisposeScope())
 
         let visit n _ (solution: TensorSolution) =
-            if solution.Status = Status.Success && kept.Count < saves.Length && saves[kept.Count] = stretches[n].End then
+            if
+                solution.Status = Status.Success
+                && kept.Count < saves.Length
+                && saves[kept.Count] = stretches[n].End
+            then
                 kept.Add(solution.Final.alias().DetachFromDisposeScope())
 
         let way =

@@ -94,7 +94,11 @@ module internal CdeNodes =
             { Places = [| 0.0 |]; OfStage = Array.zeroCreate c.Length }
         else
             let places = Array.distinct c
-            { Places = places; OfStage = c |> Array.map (fun x -> Array.IndexOf(places, x)) }
+
+            {
+                Places = places
+                OfStage = c |> Array.map (fun x -> Array.IndexOf(places, x))
+            }
 
     /// One number for each step, of the shape (steps, 1, ...) and the dtype of the coefficients; one number where all are equal.
     let private column (values: float[]) (like: Tensor) : Tensor =
@@ -108,7 +112,9 @@ module internal CdeNodes =
     let directions (plan: CdePlan) (nodes: CdeNodes) (form: CdeForm) (path: ControlPath) : Tensor =
         use _ = torch.NewDisposeScope()
         let pieces = path.Coefficients
-        let straightThrough = plan.Piece.Length = path.Pieces && Array.forall2 (=) plan.Piece [| 0 .. path.Pieces - 1 |]
+
+        let straightThrough =
+            plan.Piece.Length = path.Pieces && Array.forall2 (=) plan.Piece [| 0 .. path.Pieces - 1 |]
 
         let ofSteps (x: Tensor) =
             if straightThrough then
@@ -130,9 +136,7 @@ module internal CdeNodes =
 
                     column difference b
 
-                [|
-                    b.mul(h).add((ofSteps pieces.C).mul (power 2.0)).add ((ofSteps pieces.D).mul (power 3.0))
-                |]
+                [| b.mul(h).add((ofSteps pieces.C).mul(power 2.0)).add((ofSteps pieces.D).mul(power 3.0)) |]
             else
                 let c = ofSteps pieces.C
                 let d = ofSteps pieces.D
@@ -146,7 +150,7 @@ module internal CdeNodes =
                     else
                         let linear = column (Array.map2 (fun u h -> 2.0 * u * h) u plan.Length) b
                         let square = column (Array.map2 (fun u h -> 3.0 * u * u * h) u plan.Length) b
-                        b.mul(h).add(c.mul linear).add (d.mul square))
+                        b.mul(h).add(c.mul linear).add(d.mul square))
 
         let table = if all.Length = 1 then all[0].unsqueeze 1L else torch.stack (all, 1L)
         table.MoveToOuterDisposeScope()

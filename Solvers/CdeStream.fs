@@ -168,21 +168,8 @@ type CdeStream
             let step = (timeTensor now device).sub(timeTensor times device).``to``(before.dtype).unsqueeze -1L
             slopes <- Tensors.toArray (after.sub(before).div step)
 
-    /// The state after this observation of each series: `now` holds their times, `observed` (series, channels) their values, NaN where
-    /// missing. The first one makes the initial state. A fresh handle. ArgumentException for times that do not increase and
-    /// values that are infinite; SolveFailedException where the solve fails.
-    member _.Push(now: float[], observed: Tensor) : Tensor =
-        ArgumentNullException.ThrowIfNull now
-        ArgumentNullException.ThrowIfNull observed
-
-        if now.Length <> series || not (observed.shape.AsSpan().SequenceEqual [| int64 series; int64 channels |]) then
-            raise (
-                ArgumentException
-                    $"Times for {now.Length} series and values of shape {Tensors.shapeText observed} were pushed; expected {series} and [{series}, {channels}]."
-            )
-
-        use _ = torch.NewDisposeScope()
-        use _ = torch.no_grad ()
+    /// Takes one more row of all series.
+    let move (now: float[]) (observed: Tensor) =
         let before = if observations = 0 then null else rowOf observed.dtype observed.device
         take now (Tensors.toArray observed)
         let after = rowOf observed.dtype observed.device
@@ -210,6 +197,35 @@ type CdeStream
 
         times <- Array.copy now
         observations <- observations + 1
+
+    /// The state after this observation of each series: `now` holds their times, `observed` (series, channels) their values, NaN where
+    /// missing. The first one makes the initial state. A fresh handle. ArgumentException for times that do not increase and
+    /// values that are infinite; SolveFailedException where the solve fails.
+    member _.Push(now: float[], observed: Tensor) : Tensor =
+        ArgumentNullException.ThrowIfNull now
+        ArgumentNullException.ThrowIfNull observed
+
+        if
+            now.Length <> series
+            || not (observed.shape.AsSpan().SequenceEqual [| int64 series; int64 channels |])
+        then
+            raise (
+                ArgumentException
+                    $"Times for {now.Length} series and values of shape {Tensors.shapeText observed} were pushed; expected {series} and [{series}, {channels}]."
+            )
+
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let known, seen = Array.copy values, Array.copy counts
+
+        try
+            move now observed
+        with _ ->
+            // A row that could not be used leaves no trace.
+            known.CopyTo(values, 0)
+            seen.CopyTo(counts, 0)
+            reraise ()
+
         state.alias().MoveToOuterDisposeScope()
 
     /// The same for one series from plain numbers; the state's values, row-major.
@@ -252,7 +268,11 @@ type CdeStream
     /// Goes on from where another stream of the same kind was saved; what comes is what would have come there.
     /// ArgumentException for a state of other sizes.
     member _.Restore(saved: CdeStreamState) : unit =
-        if saved.Times.Length <> series || saved.Values.Length <> series * channels || saved.Counts.Length <> counts.Length then
+        if
+            saved.Times.Length <> series
+            || saved.Values.Length <> series * channels
+            || saved.Counts.Length <> counts.Length
+        then
             raise (
                 ArgumentException
                     $"The saved stream has {saved.Times.Length} series and {saved.Values.Length} values; this one has {series} and {series * channels}."

@@ -63,7 +63,9 @@ type internal CdeRun(tableau: Tableau, plan: CdePlan, nodes: CdeNodes, field: Cd
                 message <- $"Cancelled at {plan.Start[n]}."
             elif n >= options.MaxSteps then
                 status <- Status.MaxStepsReached
-                message <- $"{options.MaxSteps} steps did not reach the end of the path: stopped at {plan.Start[n]}; raise MaxSteps or take longer steps."
+
+                message <-
+                    $"{options.MaxSteps} steps did not reach the end of the path: stopped at {plan.Start[n]}; raise MaxSteps or take longer steps."
             else
                 use scope = torch.NewDisposeScope()
                 let dx = ReadOnlySpan<Tensor>(directions, n * places, places)
@@ -79,7 +81,9 @@ type internal CdeRun(tableau: Tableau, plan: CdePlan, nodes: CdeNodes, field: Cd
                     state <- next.alias().MoveToOuterDisposeScope()
                 else
                     status <- Status.NonFinite
-                    message <- $"The state is not finite after the step from {plan.Start[n]} with length {plan.Length[n]}; take more steps a piece, rescale the path's channels, or check the field there."
+
+                    message <-
+                        $"The state is not finite after the step from {plan.Start[n]} with length {plan.Length[n]}; take more steps a piece, rescale the path's channels, or check the field there."
 
         struct ((if n = 0 then z.alias () else state).MoveToOuterDisposeScope(),
                 { Status = status; Message = message; Steps = n })
@@ -87,12 +91,20 @@ type internal CdeRun(tableau: Tableau, plan: CdePlan, nodes: CdeNodes, field: Cd
     /// One graph over steps [low, high) from a stored state: from the cotangent of its end to the one of its start. cotangent
     /// gives that of the state after a number of steps, or null. Directions' gradients go to tableGradient where that is not null.
     member private _.Window
-        (low, high, start: Tensor, table: Tensor, adjoint: Tensor, cotangent: int -> Tensor, sums: GradientAccumulator, tableGradient: Tensor)
-        : Tensor =
+        (
+            low,
+            high,
+            start: Tensor,
+            table: Tensor,
+            adjoint: Tensor,
+            cotangent: int -> Tensor,
+            sums: GradientAccumulator,
+            tableGradient: Tensor
+        ) : Tensor =
         use _ = torch.NewDisposeScope()
         use _ = torch.enable_grad ()
         let leaf = start.detach().requires_grad_ true
-        let own = table.narrow(0L, int64 low, int64 (high - low)).detach ()
+        let own = table.narrow(0L, int64 low, int64 (high - low)).detach()
         let wanted = not (isNull tableGradient)
 
         if wanted then

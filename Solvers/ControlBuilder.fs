@@ -84,7 +84,7 @@ module ControlPath =
             use plain = torch.tensor (series.Lengths |> Array.map (fun n -> int64 (n - 1)))
             let last = plain.clone().``to``(series.Times.device).unsqueeze 1L
             let rows = torch.minimum (SeriesBatch.positions (int64 longest) series.Times.device, last)
-            series.Times.expand([| int64 series.Count; int64 longest |]).gather (1L, rows)
+            series.Times.expand([| int64 series.Count; int64 longest |]).gather(1L, rows)
 
     /// The counters of observations.
     let private intensities (options: ControlOptions) (observed: Tensor) (dtype: torch.ScalarType) : Tensor =
@@ -104,7 +104,7 @@ module ControlPath =
         | LeadingValues.FirstObserved -> data
         | LeadingValues.Assumed value ->
             let rows = data.Mask.shape[1]
-            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq (0L.ToScalar())
+            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq(0L.ToScalar())
             let put = start.logical_and (data.Mask.logical_not ())
 
             {
@@ -130,13 +130,13 @@ module ControlPath =
         let series = filled.shape[0]
         let early (x: Tensor) = x.narrow (1L, 0L, count)
         let late (x: Tensor) = x.narrow (1L, 1L, count)
-        let time = times.unsqueeze(-1L).expand ([| series; times.shape[1]; 1L |])
+        let time = times.unsqueeze(-1L).expand([| series; times.shape[1]; 1L |])
         let cast (x: Tensor) = x.``to`` filled.dtype
         let twice (x: Tensor) = x.mul (2.0.ToScalar())
         let still = torch.zeros_like (early filled)
         let stopped = torch.zeros_like (cast (early time))
-        let flow = torch.cat ([| cast (twice ((late time).sub (early time))); still |], 2L)
-        let jump = torch.cat ([| stopped; twice ((late filled).sub (early filled)) |], 2L)
+        let flow = torch.cat ([| cast (twice ((late time).sub(early time))); still |], 2L)
+        let jump = torch.cat ([| stopped; twice ((late filled).sub(early filled)) |], 2L)
         let starts = torch.cat ([| cast (early time); early filled |], 2L)
         let corners = torch.cat ([| cast (late time); early filled |], 2L)
 
@@ -148,8 +148,8 @@ module ControlPath =
     /// The time as a channel.
     let private timeChannel (times: Tensor) (like: Tensor) : CubicPieces =
         let count = times.shape[1] - 1L
-        let time = times.unsqueeze(-1L).expand ([| like.shape[0]; times.shape[1]; 1L |])
-        let moving = (time.narrow (1L, 1L, count)).gt (time.narrow (1L, 0L, count))
+        let time = times.unsqueeze(-1L).expand([| like.shape[0]; times.shape[1]; 1L |])
+        let moving = (time.narrow (1L, 1L, count)).gt(time.narrow (1L, 0L, count))
 
         {
             A = (time.narrow (1L, 0L, count)).``to`` like.dtype
@@ -160,13 +160,17 @@ module ControlPath =
 
     /// Time in front, and from real time to the clock.
     let private finish (options: ControlOptions) (times: Tensor) (pieces: CubicPieces) : CubicPieces =
-        let pieces = if options.TimeChannel then CubicPieces.beside (timeChannel times pieces.A) pieces else pieces
+        let pieces =
+            if options.TimeChannel then
+                CubicPieces.beside (timeChannel times pieces.A) pieces
+            else
+                pieces
 
         if options.Clock.IsTimes then
             pieces
         else
             let count = times.shape[1] - 1L
-            let length = (times.narrow (1L, 1L, count)).sub (times.narrow (1L, 0L, count))
+            let length = (times.narrow (1L, 1L, count)).sub(times.narrow (1L, 0L, count))
             CubicPieces.rescale (length.unsqueeze(-1L).``to`` pieces.B.dtype) pieces
 
     /// Pieces on the clock between rows without gaps: times (1 or series, rows), filled (series, rows, channels).
@@ -189,11 +193,16 @@ module ControlPath =
                         Mask = torch.cat ([| data.Mask; missing |], 1L)
                     })
 
-    let private firstSlopeOf (options: ControlOptions) (counters: Tensor) (series: SeriesBatch) (dtype: torch.ScalarType) =
+    let private firstSlopeOf
+        (options: ControlOptions)
+        (counters: Tensor)
+        (series: SeriesBatch)
+        (dtype: torch.ScalarType)
+        =
         if isNull options.FirstSlope then
             null
         else
-            let own = options.FirstSlope.``to``(dtype, series.Values.device)
+            let own = options.FirstSlope.``to`` (dtype, series.Values.device)
             let own = if own.dim () = 1L then own.unsqueeze 0L else own
 
             if isNull counters then
@@ -201,20 +210,26 @@ module ControlPath =
             else
                 // Counters start with their first difference quotient.
                 let none =
-                    torch.full ([| own.shape[0]; counters.shape[2] |], nan.ToScalar(), dtype = dtype, device = own.device)
+                    torch.full (
+                        [| own.shape[0]; counters.shape[2] |],
+                        nan.ToScalar(),
+                        dtype = dtype,
+                        device = own.device
+                    )
 
                 torch.cat([| none; own |], 1L).unsqueeze 1L
 
     /// Pieces of all channels on the clock, (series, pieces, channels).
     let private assemble (options: ControlOptions) (series: SeriesBatch) : CubicPieces =
         let dtype = series.Values.dtype
-        let observed = series.Values.isnan().logical_not ()
+        let observed = series.Values.isnan().logical_not()
 
         if options.Unobserved.IsRefuse then
             refuseUnobserved observed series
 
         let counters = intensities options observed dtype
         let rows = SeriesBatch.validRows series.Lengths (int64 series.Length) series.Values.device
+        // Whether a value is missing somewhere in the rows that there are.
         let gaps = observed.eq(rows.unsqueeze -1L).all().ToBoolean() |> not
         let data = withLeading options { Values = series.Values; Mask = observed }
 
@@ -234,7 +249,8 @@ module ControlPath =
         if gaps && options.Missing.IsInterpolate then
             finish options times (regridded options slope times all)
         else
-            betweenRows options slope times (Gaps.forward all.Mask all.Values)
+            let whole = not gaps && Array.forall (fun n -> n = series.Length) series.Lengths && series.Length > 1
+            betweenRows options slope times (if whole then all.Values else Gaps.forward all.Mask all.Values)
 
     /// From (series, pieces, channels) to (pieces, ...batch, channels).
     let internal piecesFirst (batch: int64[]) (pieces: CubicPieces) : CubicPieces =
@@ -242,7 +258,7 @@ module ControlPath =
             if isNull x then
                 null
             else
-                let own = x.transpose(0L, 1L).contiguous ()
+                let own = x.transpose(0L, 1L).contiguous()
                 own.reshape (Array.concat [ [| own.shape[0] |]; batch; [| own.shape[2] |] ])
 
         { A = turn pieces.A; B = turn pieces.B; C = turn pieces.C; D = turn pieces.D }

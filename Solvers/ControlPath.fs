@@ -51,7 +51,7 @@ type ControlPath internal (knots: float[], pieces: CubicPieces, observations: in
             if isNull c then
                 start.add rise
             else
-                start.add(rise).add(scale (piece c k) (u * u)).add (scale (piece d k) (u * u * u))
+                start.add(rise).add(scale (piece c k) (u * u)).add(scale (piece d k) (u * u * u))
 
     let slopeIn k (u: float) : Tensor =
         let slope = piece b k
@@ -59,7 +59,7 @@ type ControlPath internal (knots: float[], pieces: CubicPieces, observations: in
         if isNull c || u = 0.0 then
             slope.alias ()
         else
-            slope.add(scale (piece c k) (2.0 * u)).add (scale (piece d k) (3.0 * u * u))
+            slope.add(scale (piece c k) (2.0 * u)).add(scale (piece d k) (3.0 * u * u))
 
     let kept (compute: unit -> Tensor) : Tensor =
         use _ = torch.NewDisposeScope()
@@ -95,7 +95,7 @@ type ControlPath internal (knots: float[], pieces: CubicPieces, observations: in
         kept (fun () -> valueIn k (t - knots[k]))
 
     /// X at the first knot: what an initial state is usually made of.
-    member _.First: Tensor = kept (fun () -> (piece a 0).alias ())
+    member _.First: Tensor = kept (fun () -> (piece a 0).alias())
 
     /// X at the last knot.
     member _.Last: Tensor = kept (fun () -> valueIn last (knots[last + 1] - knots[last]))
@@ -107,8 +107,7 @@ type ControlPath internal (knots: float[], pieces: CubicPieces, observations: in
         kept (fun () -> slopeIn k (t - knots[k]))
 
     /// X(t) - X(s). ArgumentOutOfRangeException outside of the path.
-    member this.Increment(s: float, t: float) : Tensor =
-        kept (fun () -> (this.Value t).sub (this.Value s))
+    member this.Increment(s: float, t: float) : Tensor = kept (fun () -> (this.Value t).sub(this.Value s))
 
     /// X at each knot, (...batch, knots, channels).
     member this.AtKnots: Tensor =

@@ -18,9 +18,12 @@ module internal Tridiagonal =
         let count = min n (abs distance)
         let edge = torch.full_like (x.narrow (1L, 0L, count), outside.ToScalar())
 
-        if count = n then edge
-        elif distance > 0L then torch.cat ([| x.narrow (1L, count, n - count); edge |], 1L)
-        else torch.cat ([| edge; x.narrow (1L, 0L, n - count) |], 1L)
+        if count = n then
+            edge
+        elif distance > 0L then
+            torch.cat ([| x.narrow (1L, count, n - count); edge |], 1L)
+        else
+            torch.cat ([| edge; x.narrow (1L, 0L, n - count) |], 1L)
 
     /// lower_i x_(i-1) + diagonal_i x_i + upper_i x_(i+1) = right_i along dimension 1, by parallel cyclic reduction (Hockney and
     /// Jesshope 1981): log2 n sweeps, in each of which every row removes its neighbours at distance 1, 2, 4, ... . The matrix
@@ -33,10 +36,10 @@ module internal Tridiagonal =
         let mutable distance = 1L
 
         while distance < right.shape[1] do
-            let before = a.div(shifted b -distance 1.0).neg ()
-            let after = c.div(shifted b distance 1.0).neg ()
-            b <- b.add(before.mul (shifted c -distance 0.0)).add (after.mul (shifted a distance 0.0))
-            r <- r.add(before.mul (shifted r -distance 0.0)).add (after.mul (shifted r distance 0.0))
+            let before = a.div(shifted b -distance 1.0).neg()
+            let after = c.div(shifted b distance 1.0).neg()
+            b <- b.add(before.mul (shifted c -distance 0.0)).add(after.mul (shifted a distance 0.0))
+            r <- r.add(before.mul (shifted r -distance 0.0)).add(after.mul (shifted r distance 0.0))
             a <- before.mul (shifted a -distance 0.0)
             c <- after.mul (shifted c distance 0.0)
             distance <- 2L * distance
@@ -53,7 +56,7 @@ module internal CubicPieces =
 
     /// Lengths of the pieces, 1 for those without (so that nothing is divided by zero), and whether each has one.
     let private lengths (t: Tensor) (x: Tensor) : struct (Tensor * Tensor) =
-        let raw = ((late t).sub (early t)).``to`` x.dtype
+        let raw = ((late t).sub(early t)).``to`` x.dtype
         let live = raw.gt (0.0.ToScalar())
         struct (torch.where (live, raw, torch.ones_like raw), live)
 
@@ -80,7 +83,7 @@ module internal CubicPieces =
 
         let m = onlyLive live (torch.cat ([| start; early slopes |], 1L))
         let bend = slopes.sub(m).div h
-        { A = early x; B = m; C = bend.mul (2.0.ToScalar()); D = bend.div(h).neg () }
+        { A = early x; B = m; C = bend.mul (2.0.ToScalar()); D = bend.div(h).neg() }
 
     /// The natural cubic spline. With second derivatives M_i at the knots, M = 0 at both ends:
     /// h_(i-1) M_(i-1) + 2 (h_(i-1) + h_i) M_i + h_i M_(i+1) = 6 (D_i - D_(i-1)). de Boor 1978, chapter IV.
@@ -93,12 +96,12 @@ module internal CubicPieces =
                 torch.zeros_like x
             else
                 // A knot between two pieces with a length has an equation; at all others M is zero.
-                let inner = (early live).logical_and (late live)
+                let inner = (early live).logical_and(late live)
                 let zero = torch.zeros_like (early h)
                 let lower = torch.where (inner, early h, zero)
                 let upper = torch.where (inner, late h, zero)
-                let diagonal = torch.where (inner, (early h).add(late h).mul (2.0.ToScalar()), torch.ones_like zero)
-                let right = onlyLive inner ((late slopes).sub(early slopes).mul (6.0.ToScalar()))
+                let diagonal = torch.where (inner, (early h).add(late h).mul(2.0.ToScalar()), torch.ones_like zero)
+                let right = onlyLive inner ((late slopes).sub(early slopes).mul(6.0.ToScalar()))
 
                 // The neighbours of the outer equations are the ends, where M = 0.
                 let cut (side: Tensor) (at: int64) =
@@ -112,13 +115,13 @@ module internal CubicPieces =
 
         let left = early second
         let rise = (late second).sub left
-        let mean = left.mul(2.0.ToScalar()).add (late second)
+        let mean = left.mul(2.0.ToScalar()).add(late second)
 
         {
             A = early x
-            B = onlyLive live (slopes.sub (h.mul(mean).div (6.0.ToScalar())))
+            B = onlyLive live (slopes.sub (h.mul(mean).div(6.0.ToScalar())))
             C = onlyLive live (left.div (2.0.ToScalar()))
-            D = onlyLive live (rise.div(h).div (6.0.ToScalar()))
+            D = onlyLive live (rise.div(h).div(6.0.ToScalar()))
         }
 
     /// Pieces over the observations of each channel, expanded anew about every row of the grid that has a successor: the same function,
@@ -130,14 +133,14 @@ module internal CubicPieces =
 
         let ofPieces (x: Tensor) =
             let edge = torch.zeros_like (x.narrow (1L, 0L, 1L))
-            torch.cat([| edge; x; edge |], 1L).gather (1L, slot)
+            torch.cat([| edge; x; edge |], 1L).gather(1L, slot)
 
         let values =
             let x = compacted.Values
-            torch.cat([| x.narrow (1L, 0L, 1L); x |], 1L).gather (1L, slot)
+            torch.cat([| x.narrow (1L, 0L, 1L); x |], 1L).gather(1L, slot)
 
         let knots = compacted.Times
-        let starts = torch.cat([| knots.narrow (1L, 0L, 1L); knots |], 1L).gather (1L, slot)
+        let starts = torch.cat([| knots.narrow (1L, 0L, 1L); knots |], 1L).gather(1L, slot)
         let s = ((times.narrow (1L, 0L, rows)).sub starts).``to`` values.dtype
         let b = ofPieces pieces.B
 
@@ -150,7 +153,7 @@ module internal CubicPieces =
 
             {
                 A = values.add (s.mul (b.add (s.mul (c.add ds))))
-                B = b.add (s.mul (c.mul(2.0.ToScalar()).add (ds.mul (3.0.ToScalar()))))
+                B = b.add (s.mul (c.mul(2.0.ToScalar()).add(ds.mul (3.0.ToScalar()))))
                 C = c.add (ds.mul (3.0.ToScalar()))
                 D = d
             }

@@ -68,17 +68,17 @@ type internal DeviceBrownian(spec: BrownianSpec, grid: BrownianGrid, numbers: Pa
 
     let firstIndex = indices fst
     let secondIndex = indices snd
-    let scalar (x: float) = x.ToScalar()
+    let times = TensorNumbers.times
     let part (row: int) (x: Tensor) = x.narrow (0L, int64 (row * m), int64 m)
 
     /// A sum of multiples, in this order, every product and sum rounded.
     let combine (terms: (float * Tensor)[]) =
         let factor, first = terms[0]
-        let result = first.mul (scalar factor)
+        let result = times factor first
 
         for i in 1 .. terms.Length - 1 do
             let factor, term = terms[i]
-            result.add_ (term.mul (scalar factor)) |> ignore
+            result.add_ (times factor term) |> ignore
 
         result
 
@@ -90,12 +90,11 @@ type internal DeviceBrownian(spec: BrownianSpec, grid: BrownianGrid, numbers: Pa
 
     let leafVariance (h: float) (x: Tensor) =
         let squares = (hi x).square().add((hj x).square())
-        squares.mul(scalar (h * 0.2)).add(scalar (h * h * 0.05))
+        TensorNumbers.plus (h * h * 0.05) (times (h * 0.2) squares)
 
     let leafMean (x: Tensor) = (hi x).mul(wj x).sub((wi x).mul(hj x))
 
-    let joint (first: Tensor) (second: Tensor) =
-        (wi first).mul(wj second).sub((wj first).mul(wi second)).mul(scalar 0.5)
+    let joint (first: Tensor) (second: Tensor) = times 0.5 ((wi first).mul(wj second).sub((wj first).mul(wi second)))
 
     let drawArea (h: float) address (x: Tensor) =
         let z = TensorNormals.draw spec.Seed paths address 0 areaRows
@@ -147,7 +146,7 @@ type internal DeviceBrownian(spec: BrownianSpec, grid: BrownianGrid, numbers: Pa
         let w = w1.add w2
 
         let h () =
-            let ends = (w1.mul (scalar (0.5 * y))).sub(w2.mul (scalar (0.5 * x)))
+            let ends = (times (0.5 * y) w1).sub(times (0.5 * x) w2)
             (combine [| x, part 1 a; y, part 1 b |]).add ends
 
         let k () =
@@ -163,24 +162,23 @@ type internal DeviceBrownian(spec: BrownianSpec, grid: BrownianGrid, numbers: Pa
     let remove (length1: float) (length2: float) (whole: Tensor) (first: Tensor) =
         let x = length1 / (length1 + length2)
         let y = length2 / (length1 + length2)
-        let filled (value: float) (like: Tensor) = torch.full_like (like, scalar value)
         let w1 = part 0 first
         let w2 = (part 0 whole).sub w1
 
         if rows = 1 then
             w2
         else
-            let ends = w1.mul(scalar (0.5 * y)).sub(w2.mul (scalar (0.5 * x)))
+            let ends = (times (0.5 * y) w1).sub(times (0.5 * x) w2)
             let h1 = part 1 first
-            let h2 = (part 1 whole).sub(h1.mul (scalar x)).sub(ends).div(filled y w1)
+            let h2 = (part 1 whole).sub(times x h1).sub(ends).div(TensorNumbers.filled y w1)
 
             if rows = 2 then
                 torch.cat ([| w2; h2 |], 0L)
             else
                 let ends = combine [| y * (y - x) / 12.0, w1; x * (x - y) / 12.0, w2 |]
-                let inner = h1.sub(h2).mul(scalar (0.5 * x * y))
-                let k1 = (part 2 first).mul(scalar (x * x))
-                let k2 = (part 2 whole).sub(k1).sub(inner).sub(ends).div(filled (y * y) w1)
+                let inner = times (0.5 * x * y) (h1.sub h2)
+                let k1 = times (x * x) (part 2 first)
+                let k2 = (part 2 whole).sub(k1).sub(inner).sub(ends).div(TensorNumbers.filled (y * y) w1)
                 torch.cat ([| w2; h2; k2 |], 0L)
 
     let factors =
@@ -189,16 +187,23 @@ type internal DeviceBrownian(spec: BrownianSpec, grid: BrownianGrid, numbers: Pa
 
     let cell (index: int) =
         if index < blockStart || index >= blockStart + blockCount then
-            let count = Math.Min(ahead, spec.Cells - index)
-            let start = int64 index * int64 perCell
+            // A march backward draws what lies before.
+            let first =
+                if blockCount > 0 && index = blockStart - 1 then
+                    Math.Max(0, index + 1 - ahead)
+                else
+                    index
+
+            let count = Math.Max(index + 1 - first, Math.Min(ahead, spec.Cells - first))
+            let start = int64 first * int64 perCell
             let address = NormalDraws.cells (start / 2L)
             let z = TensorNormals.draw spec.Seed paths address (int (start % 2L)) (count * perCell)
             let z = z.reshape (int64 count, int64 rows, int64 m, -1L)
 
-            let scaled = Array.init rows (fun r -> z.narrow(1L, int64 r, 1L).mul(scalar factors[r]))
+            let scaled = Array.init rows (fun r -> times factors[r] (z.narrow (1L, int64 r, 1L)))
 
             block.Set(torch.cat(scaled, 1L).reshape(int64 count, int64 perCell, -1L), null)
-            blockStart <- index
+            blockStart <- first
             blockCount <- count
 
         block.Vectors.select (0L, int64 (index - blockStart))

@@ -11,8 +11,7 @@ open TorchSharp
 type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, like: Tensor) =
     let terms = at.Terms
 
-    let field =
-        TensorField(Func<_, _, _>(fun t y -> terms.Drift(t, y)), terms.Parameters, terms.Autonomous)
+    let field = TensorField(Func<_, _, _>(fun t y -> terms.Drift(t, y)), terms.Parameters, terms.Autonomous)
 
     let joint = SampleIndependence.isJoint field (at.Time(t0, like)) like
     let matrices = new TensorMatrices(field, joint)
@@ -44,7 +43,7 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
     let size (x: Tensor) (y: Tensor) (r: Tensor) =
         use _ = torch.NewDisposeScope()
         let scale = torch.maximum (y.abs (), r.abs ())
-        x.div(scale.add(scale.mean ()).add_ (1e-30.ToScalar())).abs().max().ToDouble()
+        x.div(scale.add(scale.mean ()).add_(1e-30.ToScalar())).abs().max().ToDouble()
 
     /// The solution as a constant; the matrix is formed anew where a correction shrank by less than ten.
     let solve (t: float) (length: Tensor) (r: Tensor) (guess: Tensor) : Tensor =
@@ -124,8 +123,4 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
         member _.DriftEvaluations = drifts + matrices.Evaluations
         member _.DiffusionEvaluations = diffusions
 
-        member _.Work = {
-            matrices.Work with
-                NewtonIterations = iterations
-                NewtonFailures = failures
-        }
+        member _.Work = { matrices.Work with NewtonIterations = iterations; NewtonFailures = failures }

@@ -23,7 +23,7 @@ module internal Gaps =
 
     /// Position of the first observation of each channel, (series, 1, channels); the length where there is none.
     let first (observed: Tensor) : Tensor =
-        (whereInt observed (positionsLike observed) observed.shape[1]).amin ([| 1L |], true)
+        (whereInt observed (positionsLike observed) observed.shape[1]).amin([| 1L |], true)
 
     /// x with zeros where nothing was observed: the gradient does not see what was there.
     let zeroed (observed: Tensor) (x: Tensor) : Tensor = torch.where (observed, x, torch.zeros_like x)
@@ -31,8 +31,8 @@ module internal Gaps =
     /// Every missing value replaced by the last one before it; before the first one by the first; by zero without any.
     let forward (observed: Tensor) (x: Tensor) : Tensor =
         let last = observed.shape[1] - 1L
-        let source = torch.maximum (previous observed, (first observed).clamp_max (last.ToScalar()))
-        (zeroed observed x).gather (1L, source)
+        let source = torch.maximum (previous observed, (first observed).clamp_max(last.ToScalar()))
+        (zeroed observed x).gather(1L, source)
 
 /// Observations of each channel moved to the front, so that a scheme may run over them as if nothing else were there.
 /// Slots beyond the last observation repeat it.
@@ -57,17 +57,20 @@ module internal Compacted =
         let count = observed.cumsum (1L, Nullable torch.int64)
 
         // Row r goes to slot count - 1; what is missing to one more slot at the end, which is cut off.
-        let slot =
-            torch.where (observed, count.sub (1L.ToScalar()), torch.full_like (count, length.ToScalar()))
+        let slot = torch.where (observed, count.sub (1L.ToScalar()), torch.full_like (count, length.ToScalar()))
 
         let slots =
-            torch.zeros ([| observed.shape[0]; length + 1L; observed.shape[2] |], dtype = torch.int64, device = x.device)
+            torch.zeros (
+                [| observed.shape[0]; length + 1L; observed.shape[2] |],
+                dtype = torch.int64,
+                device = x.device
+            )
 
-        let sources = slots.scatter(1L, slot, rows.contiguous ()).narrow(1L, 0L, length).contiguous ()
+        let sources = slots.scatter(1L, slot, rows.contiguous ()).narrow(1L, 0L, length).contiguous()
         let struct (sources, _) = sources.cummax 1L
 
         {
-            Times = (times.unsqueeze -1L).expand_as(observed).gather (1L, sources)
-            Values = (Gaps.zeroed observed x).gather (1L, sources)
+            Times = (times.unsqueeze -1L).expand_as(observed).gather(1L, sources)
+            Values = (Gaps.zeroed observed x).gather(1L, sources)
             Count = count
         }

@@ -57,7 +57,7 @@ type internal NumberSpan =
 [<Struct; NoComparison; NoEquality>]
 type SdeDelegates(size: int, noiseSize: int, parameterCount: int, drift: ParameterField, diffusion: ParameterField) =
     static member private Real<'T>() =
-        if typeof<'T> <> typeof<Real> then
+        if typeof<'T> <> typeof<Real> && typeof<'T> <> typeof<LaneReal> then
             raise (NotSupportedException $"An equation given as delegates works on doubles only, not on {typeof<'T>.Name}.")
 
     interface IGenericSde with

@@ -12,7 +12,15 @@ module internal HostHeun =
         MemoryMarshal.Cast<byte, 'N>(x.bytes)
 
     /// target = a y + b z + c f + d g w; the last two spans are those of g and w.
-    let private sum32 (target: Span<float32>) (factors: Vector4) (y: Span<float32>) (z: Span<float32>) (f: Span<float32>) (g: Span<float32>) (w: Span<float32>) =
+    let private sum32
+        (target: Span<float32>)
+        (factors: Vector4)
+        (y: Span<float32>)
+        (z: Span<float32>)
+        (f: Span<float32>)
+        (g: Span<float32>)
+        (w: Span<float32>)
+        =
         let lanes = Vector<float32>.Count
         let a = Vector<float32> factors.X
         let b = Vector<float32> factors.Y
@@ -30,7 +38,15 @@ module internal HostHeun =
             target[i] <- factors.X * y[i] + factors.Y * z[i] + factors.Z * f[i] + factors.W * g[i] * w[i]
             i <- i + 1
 
-    let private sum64 (target: Span<float>) (factors: struct (float * float * float * float)) (y: Span<float>) (z: Span<float>) (f: Span<float>) (g: Span<float>) (w: Span<float>) =
+    let private sum64
+        (target: Span<float>)
+        (factors: struct (float * float * float * float))
+        (y: Span<float>)
+        (z: Span<float>)
+        (f: Span<float>)
+        (g: Span<float>)
+        (w: Span<float>)
+        =
         let struct (a1, b1, c1, d1) = factors
         let lanes = Vector<float>.Count
         let a = Vector<float> a1
@@ -58,7 +74,17 @@ module internal HostHeun =
         && HostTensors.matches y w
 
     /// a y + b z + c f + d g w componentwise, fresh. All must suit.
-    let sum (a: float) (y: Tensor) (b: float) (z: Tensor) (c: float) (f: Tensor) (d: float) (g: Tensor) (w: Tensor) : Tensor =
+    let sum
+        (a: float)
+        (y: Tensor)
+        (b: float)
+        (z: Tensor)
+        (c: float)
+        (f: Tensor)
+        (d: float)
+        (g: Tensor)
+        (w: Tensor)
+        : Tensor =
         let result = torch.empty_like (y, requires_grad = false)
 
         if y.dtype = torch.float32 then

@@ -41,7 +41,10 @@ type internal PathNumbers private (first: uint32, chosen: uint32[], count: int) 
             let from =
                 Vector512.Create(uint64 first + uint64 b) + Vector512.Create(0UL, 1UL, 2UL, 3UL, 4UL, 5UL, 6UL, 7UL)
 
-            Vector512.Min(from, Vector512.Create(uint64 last))
+            if b + 8 <= count then
+                from
+            else
+                Vector512.Min(from, Vector512.Create(uint64 last))
         else
             let at i = uint64 chosen[Math.Min(b + i, count - 1)]
             Vector512.Create(at 0, at 1, at 2, at 3, at 4, at 5, at 6, at 7)

@@ -255,11 +255,31 @@ module internal NormalQuantile =
             for k in 0 .. count - 1 do
                 values[NativePtr.get places k] <- NativePtr.get tails k
 
+    // For few numbers the collecting costs more than it saves.
+    let private transformFew (values: Span<float>) =
+        let first = &MemoryMarshal.GetReference values
+        let whole = values.Length &&& ~~~7
+        let mutable i = 0
+
+        while i < whole do
+            let q = Vector512.LoadUnsafe(&first, unativeint i) - Vector512.Create 0.5
+            let outside = Vector512.GreaterThan(Vector512.Abs q, Vector512.Create Centre)
+            let mutable value = centralLanes q
+
+            if outside.AsInt64() <> Vector512<int64>.Zero then
+                value <- Vector512.ConditionalSelect(outside, tailLanes q, value)
+
+            Vector512.StoreUnsafe(value, &first, unativeint i)
+            i <- i + 8
+
+        while i < values.Length do
+            values[i] <- quantile values[i]
+            i <- i + 1
+
     /// Replaces uniforms by their normal quantiles.
     let transform (values: Span<float>) =
-        if values.Length < 8 then
-            for i in 0 .. values.Length - 1 do
-                values[i] <- quantile values[i]
+        if values.Length < 64 then
+            transformFew values
         else
             let places = NativePtr.stackalloc<int> Chunk
             let tails = NativePtr.stackalloc<float> Chunk

@@ -11,13 +11,32 @@ open TorchSharp
 /// tolerances a step is halved until its error estimate meets them; the path's values in between are exact. The driver's equation is a
 /// Stratonovich one.
 [<Sealed>]
-type internal SdeAdjointSweep(driver: SdeDriver, parameters: Tensor[], tolerance: Tolerance<Tensor> voption) =
+type internal SdeAdjointSweep
+    (driver: SdeDriver, parameters: Tensor[], tolerance: Tolerance<Tensor> voption, maxSteps: int) =
     let sums: Tensor[] = Array.zeroCreate parameters.Length
     let mutable y: Tensor = null
     let mutable a: Tensor = null
+    let mutable attempts = 0
+
+    let fail (status: Status) (t: float) (why: string) =
+        raise (
+            SolveFailedException(
+                status,
+                t,
+                $"The backward solve of the continuous adjoint failed at t = {t}: {why}; use Differentiation.Discrete, which takes the forward steps again.",
+                null
+            )
+        )
 
     /// f h + g W at (t, y), and the product of its Jacobian with the cotangent; the parameters' part is added up.
-    let stage (t: float) (h: float) (w: Tensor) (at: Tensor) (bar: Tensor) (gradients: GradientAccumulator) : struct (Tensor * Tensor) =
+    let stage
+        (t: float)
+        (h: float)
+        (w: Tensor)
+        (at: Tensor)
+        (bar: Tensor)
+        (gradients: GradientAccumulator)
+        : struct (Tensor * Tensor) =
         let struct (leaf, sum) =
             use _ = torch.enable_grad ()
             let leaf = at.detach().requires_grad_ true
@@ -46,7 +65,7 @@ type internal SdeAdjointSweep(driver: SdeDriver, parameters: Tensor[], tolerance
         let struct (k1, j1) = stage t h w y (a.mul half) gradients
         let predicted = a.add (j1, (-2.0).ToScalar())
         let struct (k2, j2) = stage tEnd h w (y.add k1) (predicted.mul half) gradients
-        let yNew = y.add(k1, half).add_ (k2, half)
+        let yNew = y.add(k1, half).add_(k2, half)
         let aNew = a.sub(j1).sub_ j2
 
         let error =
@@ -76,11 +95,21 @@ type internal SdeAdjointSweep(driver: SdeDriver, parameters: Tensor[], tolerance
         a <- sum
 
     /// Solves from t back to tEnd.
+    /// SolveFailedException where it is not finite or needs too many steps.
     member this.Step(t: float, tEnd: float) : unit =
+        attempts <- attempts + 1
+
+        if attempts > maxSteps then
+            fail Status.MaxStepsReached t $"{maxSteps} steps did not suffice"
+
         let accepted =
             use _ = torch.NewDisposeScope()
             use gradients = new GradientAccumulator(parameters)
             let struct (yNew, aNew, error) = heun t tEnd gradients
+
+            if not (Double.IsFinite error) then
+                fail Status.NonFinite t "the state or the adjoint is not finite"
+
             let middle = driver.Snap(t, t + 0.5 * (tEnd - t))
 
             if error <= 1.0 || middle = t || middle = tEnd || abs (tEnd - t) < 1e-12 * Math.Max(abs t, abs tEnd) then
@@ -143,8 +172,14 @@ module internal SdeBacksolve =
                     AtolPer = ValueNone
             }
 
-    let private warn (options: BacksolveOptions) (tolerance: Tolerance<Tensor> voption) (found: Tensor) (initial: Tensor) =
-        let advice = "so its gradient is unreliable; take shorter steps, or use Differentiation.Discrete or Reversible"
+    let private warn
+        (options: BacksolveOptions)
+        (tolerance: Tolerance<Tensor> voption)
+        (found: Tensor)
+        (initial: Tensor)
+        =
+        let advice =
+            "so its gradient is unreliable; take shorter steps, or use Differentiation.Discrete or Reversible"
 
         match tolerance with
         | ValueSome tolerance ->
@@ -190,7 +225,7 @@ module internal SdeBacksolve =
         let backward (bars: SdeCotangents) : struct (Tensor * Tensor[]) =
             let driver = SdeDriver(stratonovich task.Terms, task.Path, task.Initial)
             let tolerance = toleranceOf options task
-            use sweep = new SdeAdjointSweep(driver, task.Terms.Parameters, tolerance)
+            use sweep = new SdeAdjointSweep(driver, task.Terms.Parameters, tolerance, task.Options.MaxSteps)
             sweep.Place bars.Saved[0]
             let direction = if task.End > task.Start then -1.0 else 1.0
             let grid = Array.append times saved |> Array.distinct |> Array.sortBy (fun t -> direction * t)

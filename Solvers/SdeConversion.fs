@@ -21,7 +21,7 @@ module SdeConversion =
             else
                 Func<_, _, _>(fun (t: Tensor) (y: Tensor) ->
                     let struct (_, correction) = DiffusionCalculus.along at t y null
-                    terms.Drift(t, y).add (correction, half))
+                    terms.Drift(t, y).add(correction, half))
 
         SdeTerms(
             calculus,
@@ -56,7 +56,7 @@ module SdeProbe =
             Array.init n (fun j ->
                 fun y ->
                     let mask = torch.zeros_like (y.detach ())
-                    mask.select(-1L, int64 j).fill_ (1.0.ToScalar()) |> ignore
+                    mask.select(-1L, int64 j).fill_(1.0.ToScalar()) |> ignore
                     (g y).mul mask)
         | _ -> Array.init terms.NoiseSize (fun j -> fun y -> (g y).select(-1L, int64 j).expand_as y)
 
@@ -65,7 +65,13 @@ module SdeProbe =
     let private at (t: float) (y: Tensor) (sde: Sde<'C, 'N>) (measure: Tensor -> Tensor -> float) : float =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
-        let time = if sde.Terms.Autonomous then null else torch.tensor (t, dtype = y.dtype, device = y.device)
+
+        let time =
+            if sde.Terms.Autonomous then
+                null
+            else
+                torch.tensor (t, dtype = y.dtype, device = y.device)
+
         measure time (y.detach ())
 
     /// How far the noise is from commuting at (t, y): the largest |(D g_j) g_i - (D g_i) g_j| relative to the larger of the two terms.
@@ -102,11 +108,14 @@ module SdeProbe =
 
             for i in 0 .. n - 1 do
                 let axis = torch.zeros_like y
-                axis.select(-1L, int64 i).fill_ (1.0.ToScalar()) |> ignore
+                axis.select(-1L, int64 i).fill_(1.0.ToScalar()) |> ignore
                 let struct (_, tangent) = Autograd.jvp g y axis
                 worst <- Math.Max(worst, norm tangent)
 
-            if worst = 0.0 then 0.0 else worst * Math.Max(1.0, norm y) / Math.Max(size, 1e-300))
+            if worst = 0.0 then
+                0.0
+            else
+                worst * Math.Max(1.0, norm y) / Math.Max(size, 1e-300))
 
     /// For scalar and diagonal noise, how far g_i is from seeing y_i alone at (t, y): the norm of the derivatives dg_i/dy_j, i <> j, relative to
     /// that of all. Milstein's method, SRID2 and the conversions need 0 for diagonal noise. ArgumentException for noise with matrices.
@@ -125,7 +134,7 @@ module SdeProbe =
 
             for j in 0 .. n - 1 do
                 let axis = torch.zeros_like y
-                axis.select(-1L, int64 j).fill_ (1.0.ToScalar()) |> ignore
+                axis.select(-1L, int64 j).fill_(1.0.ToScalar()) |> ignore
                 let struct (_, tangent) = Autograd.jvp g y axis
                 let own = norm (tangent.select (-1L, int64 j))
                 let total = norm tangent

@@ -27,16 +27,13 @@ type internal NoiseAlgebra(elementwise: bool) =
         elif g.dim () = 2L then
             let rows = bar.reshape (-1L, g.shape[0])
             let shape = Array.append bar.shape[.. bar.shape.Length - 2] [| g.shape[1] |]
-            rows.t().mm (w.expand(shape).reshape (-1L, g.shape[1]))
+            rows.t().mm(w.expand(shape).reshape(-1L, g.shape[1]))
         else
-            bar.unsqueeze(-1L).mul (w.unsqueeze -2L)
+            bar.unsqueeze(-1L).mul(w.unsqueeze -2L)
 
     /// Componentwise size of the noise.
     member _.Spread(g: Tensor, y: Tensor) : Tensor =
-        if elementwise then
-            g.abs ()
-        else
-            g.square().sum(-1L).sqrt().expand_as y
+        if elementwise then g.abs () else g.square().sum(-1L).sqrt().expand_as y
 
 /// The terms of an equation with the path that drives them, for states like one state. For one thread.
 [<Sealed>]
@@ -48,7 +45,7 @@ type internal SdeDriver(terms: SdeTerms, path: IBrownian<Tensor>, like: Tensor) 
         if isNull x || x.dtype = like.dtype && x.device_type = like.device_type then
             x
         else
-            x.``to``(like.dtype, like.device)
+            x.``to`` (like.dtype, like.device)
 
     /// The terms.
     member _.Terms = terms

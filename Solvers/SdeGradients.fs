@@ -8,7 +8,15 @@ open TorchSharp
 [<RequireQualifiedAccess>]
 module internal SdeGradients =
 
-    let private taskOf (scheme: SdeScheme) (terms: SdeTerms) (path: IBrownian<Tensor>) options t0 t1 (y0: Tensor) : SdeTask = {
+    let private taskOf
+        (scheme: SdeScheme)
+        (terms: SdeTerms)
+        (path: IBrownian<Tensor>)
+        options
+        t0
+        t1
+        (y0: Tensor)
+        : SdeTask = {
         Terms = terms
         Path = FittedPath(path, y0)
         FreshKernel = fun () -> TensorSdeRun.kernel scheme (SdeTermsAt terms) t0 y0

@@ -53,9 +53,17 @@ type internal NoiseVectors<'S, 'X, 'G, 'P when 'P: struct and 'P :> ISdeSpace<'S
     let needsOnes = uses 2 || uses 3
     let needsSquare = uses 3
     let needsCube = uses 4
-    let isUnit (v: float[]) index = v |> Array.indexed |> Array.forall (fun (i, x) -> x = (if i = index then 1.0 else 0.0))
+
+    let isUnit (v: float[]) index =
+        v |> Array.indexed |> Array.forall (fun (i, x) -> x = (if i = index then 1.0 else 0.0))
     // 0: a sum; 1: W itself; 2: H itself
-    let kind = vectors |> Array.map (fun v -> if isUnit v 0 then 1 elif isUnit v 1 then 2 else 0)
+    let kind =
+        vectors
+        |> Array.map (fun v ->
+            if isUnit v 0 then 1
+            elif isUnit v 1 then 2
+            else 0)
+
     let basis: 'X[] = Array.zeroCreate 5
     let ones = if needsOnes then space.AllocateNoise() else Unchecked.defaultof<'X>
     let square = if needsSquare then space.AllocateNoise() else Unchecked.defaultof<'X>
@@ -152,10 +160,16 @@ type internal StochasticRungeKutta<'S, 'X, 'G, 'P when 'P: struct and 'P :> ISde
     let error = SdeRow<'X, 'G>(raw.Error, raw.ErrorTerms)
     let needsDrift = raw.NeedsDrift
     let needsDiffusion = raw.NeedsDiffusion
-    let ownF: 'S[] = Array.init stages (fun s -> if needsDrift[s] then space.Allocate like else Unchecked.defaultof<'S>)
+
+    let ownF: 'S[] =
+        Array.init stages (fun s -> if needsDrift[s] then space.Allocate like else Unchecked.defaultof<'S>)
 
     let ownG: 'G[] =
-        Array.init stages (fun s -> if needsDiffusion[s] then space.AllocateDiffusion like else Unchecked.defaultof<'G>)
+        Array.init stages (fun s ->
+            if needsDiffusion[s] then
+                space.AllocateDiffusion like
+            else
+                Unchecked.defaultof<'G>)
 
     let f: 'S[] = Array.copy ownF
     let g: 'G[] = Array.copy ownG
@@ -163,9 +177,21 @@ type internal StochasticRungeKutta<'S, 'X, 'G, 'P when 'P: struct and 'P :> ISde
     let mutable length = nan
     let mutable heldTime = nan
     let mutable heldF = if needsDrift[0] then space.Allocate like else Unchecked.defaultof<'S>
-    let mutable heldG = if needsDiffusion[0] then space.AllocateDiffusion like else Unchecked.defaultof<'G>
+
+    let mutable heldG =
+        if needsDiffusion[0] then
+            space.AllocateDiffusion like
+        else
+            Unchecked.defaultof<'G>
+
     let mutable start = like
-    let spreadG = if needsDiffusion[0] then space.AllocateDiffusion like else Unchecked.defaultof<'G>
+
+    let spreadG =
+        if needsDiffusion[0] then
+            space.AllocateDiffusion like
+        else
+            Unchecked.defaultof<'G>
+
     let mutable drifts = 0
     let mutable diffusions = 0
 
@@ -205,7 +231,12 @@ type internal StochasticRungeKutta<'S, 'X, 'G, 'P when 'P: struct and 'P :> ISde
 
         member _.ErrorOrder =
             let order = tableau.StrongOrders.For noise
-            0.5 + (if tableau.HasErrorEstimate then Math.Min(order, tableau.EmbeddedOrder) else order)
+
+            0.5
+            + (if tableau.HasErrorEstimate then
+                   Math.Min(order, tableau.EmbeddedOrder)
+               else
+                   order)
 
         member _.HasErrorEstimate = tableau.HasErrorEstimate
         member _.Start() = heldTime <- nan

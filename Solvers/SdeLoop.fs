@@ -8,44 +8,6 @@ namespace Continuum
 open System
 open System.Collections.Generic
 
-/// What the steps of a solve may do, beside the options of the caller.
-[<RequireQualifiedAccess>]
-module internal SdeDefaults =
-    /// Feedback for an error estimate that shrinks like h^order and is itself random: gains lower than for ordinary equations.
-    let feedback (order: float) : Feedback = {
-        Beta1 = 0.4 / order
-        Beta2 = -0.1 / order
-        Beta3 = 0.0
-        Safety = 0.9
-        MinFactor = 0.2
-        MaxFactor = 5.0
-    }
-
-    /// A first step from the sizes of drift and noise at the start: with the times T in which each of them alone would move the state by
-    /// its own magnitude, the local error relative to that magnitude is about (h/T)^order.
-    let firstStep
-        (kernel: ISdeKernel<'S, 'X>)
-        (space: INormedSpace<'S>)
-        (tolerance: Tolerance<'S>)
-        (t: float)
-        (y: 'S)
-        (longest: float)
-        : float =
-        let scope = space.OpenScope()
-
-        try
-            let zero = space.Combine(space.Allocate y, y, -1.0, [| 1.0 |], [| y |], 1)
-            // In units of atol + rtol |y|, that is of relative magnitude times epsilon.
-            let epsilon = if tolerance.Rtol > 0.0 then Math.Min(tolerance.Rtol, 0.1) else Math.Min(tolerance.Atol, 1e-2)
-            let drift = epsilon * space.ScaledDistance(kernel.Drift(t, y, space.Allocate y), zero, y)
-            let noise = epsilon * space.ScaledDistance(kernel.Spread(t, y, space.Allocate y), zero, y)
-            let time = Math.Min(1.0 / Math.Max(drift, 1e-300), 1.0 / Math.Max(noise * noise, 1e-300))
-            let step = 0.5 * time * Math.Pow(epsilon, 1.0 / kernel.ErrorOrder)
-            if Double.IsFinite step then Math.Clamp(step, 1e-6 * longest, longest) else 1e-3 * longest
-        finally
-            if not (isNull scope) then
-                scope.Dispose()
-
 /// One solve. freshKernel makes a kernel for dense output; observer may be null. The caller's memory scope receives the results.
 [<Sealed>]
 type internal SdeIntegration<'S, 'X, 'P when 'P :> INormedSpace<'S>>
@@ -126,29 +88,6 @@ type internal SdeIntegration<'S, 'X, 'P when 'P :> INormedSpace<'S>>
 
     // ------------------------------------------------------------------------------------------------------ fixed steps
 
-    /// The ends of fixed steps: the grid from t0, the stops, the end; no more than are allowed.
-    let grid (length: float) =
-        let ends = List<float>()
-        let mutable k = 1
-        let mutable next = 0
-
-        while next < stops.Length && ends.Count <= options.MaxSteps do
-            let point = t0 + direction * length * float k
-            let slack = direction * 1e-9 * length
-
-            if before (point + slack) stops[next] then
-                ends.Add point
-                k <- k + 1
-            else
-                if before (stops[next] + slack) point |> not then
-                    // the grid meets the stop
-                    k <- k + 1
-
-                ends.Add stops[next]
-                next <- next + 1
-
-        ends.ToArray()
-
     let errorOfFixed (tEnd: float) (candidate: 'S) : 'S =
         if not options.Heuristics then
             Unchecked.defaultof<'S>
@@ -186,7 +125,7 @@ type internal SdeIntegration<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         | ValueNone -> ()
 
     let runFixed (length: float) =
-        let ends = grid length
+        let ends = SdeDefaults.grid t0 length stops options.MaxSteps
         path.Prepare(Array.append [| t0 |] ends)
         let mutable i = 0
 
@@ -215,7 +154,13 @@ type internal SdeIntegration<'S, 'X, 'P when 'P :> INormedSpace<'S>>
     /// Where the next try ends: at the first time that must be an end, or at a good time before it.
     let nextEnd () =
         let stop = stops[stopIndex]
-        let limit = if pending.Count > 0 && before (pending.Peek()) stop then pending.Peek() else stop
+
+        let limit =
+            if pending.Count > 0 && before (pending.Peek()) stop then
+                pending.Peek()
+            else
+                stop
+
         let rest = abs (limit - t)
         let wanted = Math.Min(length, options.MaxStep)
 

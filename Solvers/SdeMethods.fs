@@ -60,7 +60,10 @@ module internal SdeTableaus =
 module internal SdeSchemes =
     let private freeTableau (calculus: CalculusKind) =
         SdeTableaus.get (
-            if calculus = CalculusKind.Ito then "milstein_free_ito" else "milstein_free_stratonovich"
+            if calculus = CalculusKind.Ito then
+                "milstein_free_ito"
+            else
+                "milstein_free_stratonovich"
         )
 
     /// The tableau that makes the steps for this noise; ValueNone where there is none.
@@ -130,6 +133,34 @@ type SdeMethod<'C, 'N when 'C :> Calculus and 'N :> GeneralNoise> internal (sche
 module SdeMethods =
     let private stages file = SdeScheme.Stages(SdeTableaus.get file)
 
+    /// A method of one's own from a tableau. ArgumentException where its calculus is not 'C or it gives no strong order for noise of class 'N.
+    let ofTableau<'C, 'N when 'C :> Calculus and 'N :> GeneralNoise> (tableau: SdeTableau) : SdeMethod<'C, 'N> =
+        let calculus = NoiseTypes.calculusOf<'C>
+
+        let noise =
+            if typeof<AdditiveNoise>.IsAssignableFrom typeof<'N> then
+                NoiseKind.Additive
+            elif typeof<ElementwiseNoise>.IsAssignableFrom typeof<'N> then
+                NoiseKind.Scalar
+            elif typeof<CommutativeNoise>.IsAssignableFrom typeof<'N> then
+                NoiseKind.Commutative
+            else
+                NoiseKind.General
+
+        match tableau.Calculus with
+        | ValueSome own when own <> calculus && noise <> NoiseKind.Additive ->
+            raise (
+                ArgumentException
+                    $"{tableau.Name} solves {own} equations, not {calculus} ones; convert with SdeConversion."
+            )
+        | _ when
+            Double.IsNaN(tableau.StrongOrders.For noise)
+            || (tableau.IsElementwise
+                && (noise = NoiseKind.General || noise = NoiseKind.Commutative || noise = NoiseKind.Additive))
+            ->
+            raise (ArgumentException $"{tableau.Name} has no strong order for {noise} noise.")
+        | _ -> SdeMethod(SdeScheme.Stages tableau)
+
     // ---------------------------------------------------------------------------------------------------------------- Ito
 
     /// Euler-Maruyama, Ito: strong order 1/2, for additive noise 1. One drift, one diffusion; level Increments. Maruyama 1955.
@@ -177,14 +208,16 @@ module SdeMethods =
 
     /// Heun's method, Stratonovich: strong order 1 for commutative noise, 1/2 for general; order 2 without noise. Two drifts, two
     /// diffusions; level Increments. Ruemelin 1982.
-    let heun<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> = SdeMethod(stages "heun_stratonovich")
+    let heun<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> =
+        SdeMethod(stages "heun_stratonovich")
 
     /// The midpoint rule, Stratonovich: orders and cost of Heun's method.
     let midpoint<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> =
         SdeMethod(stages "midpoint_stratonovich")
 
     /// Ralston's method, Stratonovich: orders and cost of Heun's method.
-    let ralston<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> = SdeMethod(stages "ralston_stratonovich")
+    let ralston<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> =
+        SdeMethod(stages "ralston_stratonovich")
 
     /// SPaRK, Stratonovich: strong order 3/2 for additive, 1 for commutative, 1/2 for general noise, with a smaller error than Heun's
     /// method, and an error estimate from its stages: the choice for adaptive steps. Three drifts, three diffusions; level SpaceTime.
@@ -193,7 +226,8 @@ module SdeMethods =
 
     /// GeneralShARK, Stratonovich: strong order 3/2 for additive, 1 for commutative, 1/2 for general noise. Two drifts, three
     /// diffusions; level SpaceTime. Foster, dos Reis and Strange 2023.
-    let generalShark<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> = SdeMethod(stages "general_shark")
+    let generalShark<'N when 'N :> GeneralNoise> : SdeMethod<Stratonovich, 'N> =
+        SdeMethod(stages "general_shark")
 
     /// SlowRK, Stratonovich: strong order 3/2 for commutative noise, 1/2 for general. Two drifts, five diffusions; level
     /// SpaceTime. Foster, dos Reis and Strange 2023.

@@ -159,7 +159,7 @@ type internal SdeMoments(n: int) =
 [<Struct>]
 type internal SdeChunks(count: int, size: int) =
     /// Groups of eight paths that are stepped together.
-    member _.Groups = Math.Clamp(16 / size, 1, 16)
+    member _.Groups = (let g = int (Environment.GetEnvironmentVariable "SDE_GROUPS") in Math.Clamp(g / size, 1, g))
     /// Paths of a block.
     member this.Block = 8 * this.Groups
     /// Paths of a chunk, the unit of work of a thread: 256 chunks where there are many paths.

@@ -51,7 +51,10 @@ type internal SdePairSpace(inner: TensorSpace) =
         member this.Distance(a, b) = this.Inner.Distance(a.Y, b.Y)
         member this.Size pair = this.Inner.Size pair.Y
         member this.IsFinite pair = this.Inner.IsFinite pair.Y
-        member this.WorstComponent(y0, y1, h, w, k, count) = this.Inner.WorstComponent(y0.Y, y1.Y, h, w, Array.map y k, count)
+
+        member this.WorstComponent(y0, y1, h, w, k, count) =
+            this.Inner.WorstComponent(y0.Y, y1.Y, h, w, Array.map y k, count)
+
         member _.Copy pair = pair.Map _.alias()
         member this.OpenScope() = this.Inner.OpenScope()
 
@@ -73,7 +76,11 @@ module internal SdePairs =
             member _.ForEach visit =
                 match dense with
                 | :? IHoldsStates<SdePair> as holder ->
-                    holder.ForEach(fun pair -> pair.Map(fun x -> visit x; x) |> ignore)
+                    holder.ForEach(fun pair ->
+                        pair.Map(fun x ->
+                            visit x
+                            x)
+                        |> ignore)
                 | _ -> ()
 
         interface IDenseSolution<Tensor> with
@@ -140,4 +147,3 @@ type internal SdeReverseSweep() =
     member val ErrorBar: Tensor = null with get, set
     /// Cotangent (0-d) of the sum of the stiffness estimates; null for none.
     member val StiffnessBar: Tensor = null with get, set
-

@@ -54,7 +54,11 @@ type internal SdeDense<'S, 'X, 'P when 'P :> INormedSpace<'S>>
 
             while low < high do
                 let middle = (low + high + 1) / 2
-                if direction * (t - times[middle]) >= 0.0 then low <- middle else high <- middle - 1
+
+                if direction * (t - times[middle]) >= 0.0 then
+                    low <- middle
+                else
+                    high <- middle - 1
 
             let y = states[low]
 
@@ -112,7 +116,8 @@ type internal SdeRecord<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         states.Add state
 
     /// Whether r is the time tEnd but for rounding of the grid.
-    let isAt (r: float) (t: float) (tEnd: float) = abs (r - tEnd) <= 1e-12 * abs (tEnd - t) + 2.0 * Math.BitIncrement(abs tEnd) - 2.0 * abs tEnd
+    let isAt (r: float) (t: float) (tEnd: float) =
+        abs (r - tEnd) <= 1e-12 * abs (tEnd - t) + 2.0 * Math.BitIncrement(abs tEnd) - 2.0 * abs tEnd
 
     /// Attempted steps so far.
     member _.Attempts = accepted + rejected
@@ -137,8 +142,7 @@ type internal SdeRecord<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         if watched then
             observer.Stepped(t, tEnd, y, y1)
 
-        while nextSave < saveTimes.Length
-              && (before saveTimes[nextSave] tEnd || isAt saveTimes[nextSave] t tEnd) do
+        while nextSave < saveTimes.Length && (before saveTimes[nextSave] tEnd || isAt saveTimes[nextSave] t tEnd) do
             let r = saveTimes[nextSave]
 
             if isAt r t tEnd then

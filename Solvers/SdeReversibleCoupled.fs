@@ -37,7 +37,7 @@ type internal SdeCoupledKernel
         member _.Hold(t, y) = onward.Hold(t, y.Z)
 
         member _.Step(t, h, b, y, _) =
-            let y1 = y.Y.sub(y.Z).mul_(coupling.ToScalar()).add_ (onward.Step(t, h, b, y.Z, y.Z))
+            let y1 = y.Y.sub(y.Z).mul_(coupling.ToScalar()).add_(onward.Step(t, h, b, y.Z, y.Z))
             let back = backward.Step(t + h, -h, ReversedStep.ofStep b, y1, y1)
             SdePair(y1, y.Z.add(y1).sub_ back, null, null)
 
@@ -57,8 +57,7 @@ type internal SdeCoupledKernel
 
 /// The sweep of a coupled method: two graphs of a step each, one for each of the two maps that make a step.
 [<Sealed>]
-type internal SdeCoupledSweep
-    (kernel: ISdeKernel<Tensor, Tensor>, driver: SdeDriver, coupling: float, like: Tensor) =
+type internal SdeCoupledSweep(kernel: ISdeKernel<Tensor, Tensor>, driver: SdeDriver, coupling: float, like: Tensor) =
     inherit SdeReverseSweep()
 
     let mutable y: Tensor = null
@@ -82,7 +81,7 @@ type internal SdeCoupledSweep
             null
         else
             use _ = torch.enable_grad ()
-            (kernel.ErrorEstimate null).norm().mul ((abs h).ToScalar())
+            (kernel.ErrorEstimate null).norm().mul((abs h).ToScalar())
 
     /// y_r = c (y - z) + S_r(t, z) inside the step that starts at t.
     let side (gradients: GradientAccumulator) (t: float) (y0Bar: Tensor) (z0Bar: Tensor) (at: SideCotangent) =
@@ -90,7 +89,7 @@ type internal SdeCoupledSweep
         let bar = at.Cotangent
         let through = gradients.Backward([| step |], [| bar |], [| leaf |])[0]
         y0Bar.add_ (bar, coupling.ToScalar()) |> ignore
-        z0Bar.add_(through).add_ (bar, (-coupling).ToScalar()) |> ignore
+        z0Bar.add_(through).add_(bar, (-coupling).ToScalar()) |> ignore
 
     override _.Y = y
     override _.Z = z
@@ -119,7 +118,7 @@ type internal SdeCoupledSweep
         let b = driver.Along(step.From, step.To)
         // z1 = z0 + y1 - S'(t1, y1)
         let struct (leafY, back) = graph step.To -h (ReversedStep.ofStep b) y
-        let z0 = z.sub(y).add_ (back.detach ())
+        let z0 = z.sub(y).add_(back.detach ())
         // y1 = c (y0 - z0) + S(t0, z0)
         let struct (leafZ, onward) = graph step.From h b z0
         let error = errorNorm this.ErrorBar h

@@ -63,7 +63,7 @@ type internal SdeHeunKernel(driver: SdeDriver) =
 
         member _.ErrorEstimate _ =
             let struct (f, g, f1, g1) = last
-            let sum = f1.sub(f).mul ((0.5 * length).ToScalar())
+            let sum = f1.sub(f).mul((0.5 * length).ToScalar())
             noise.Add(sum, g1.sub g, increment, 0.5)
             SdePair.Alone sum
 
@@ -137,7 +137,14 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
         if not (isNull noiseLater) then
             addExtra bar -later (noiseLater.neg ())
 
-    let pullSlopes (gradients: GradientAccumulator) (leaf: Tensor) (f: Tensor) (g: Tensor) (fBar: Tensor) (gBar: Tensor) =
+    let pullSlopes
+        (gradients: GradientAccumulator)
+        (leaf: Tensor)
+        (f: Tensor)
+        (g: Tensor)
+        (fBar: Tensor)
+        (gBar: Tensor)
+        =
         if isNull gBar then
             gradients.Backward([| f |], [| fBar |], [| leaf |])[0]
         else
@@ -159,14 +166,14 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
 
     /// The error estimate of the step between (f0, g0) and (f, g): e = ((f - f0) h + (g - g0) W) / 2, in the sum |h| |e|.
     let estimate (errorBar: Tensor) (h: float) (w: Tensor) (f0: Tensor) (g0: Tensor) : Tensor =
-        let e = f.sub(f0).mul_ ((0.5 * h).ToScalar())
+        let e = f.sub(f0).mul_((0.5 * h).ToScalar())
         noise.Add(e, g.sub g0, w, 0.5)
         let norm = e.norm ()
 
         if norm.ToDouble() = 0.0 then
             null
         else
-            e.mul_(errorBar).div_(norm).mul_ ((0.5 * abs h).ToScalar())
+            e.mul_(errorBar).div_(norm).mul_((0.5 * abs h).ToScalar())
 
     override _.Y = y
     override _.Z = leaf

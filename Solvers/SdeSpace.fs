@@ -17,8 +17,7 @@ type internal ISdeSpace<'S, 'X, 'G> =
     abstract Diffusion: t: float * y: 'S * dest: 'G -> 'G
     /// y + sum_{j < nf} a_j f_j + sum_{k < ng} g_k x_k; f_j is not looked at where a_j = 0. g_k x_k is the product componentwise for
     /// noise with one number of g for each component, else of matrix and vector.
-    abstract Combine:
-        dest: 'S * y: 'S * a: float[] * f: 'S[] * nf: int * g: 'G[] * x: 'X[] * ng: int -> 'S
+    abstract Combine: dest: 'S * y: 'S * a: float[] * f: 'S[] * nf: int * g: 'G[] * x: 'X[] * ng: int -> 'S
     /// The zero state shaped like y.
     abstract Zero: dest: 'S * y: 'S -> 'S
     /// sum_{j < count} c_j basis_j of noise vectors; basis_j is not looked at where c_j = 0.

@@ -15,10 +15,13 @@ module internal SdeSums =
     let inline private store (row: float[]) (i: int) (value: Vector<float>) =
         Vector.StoreUnsafe(value, &MemoryMarshal.GetArrayDataReference row, unativeint i)
 
+    let private tooShort (length: int) (count: int) =
+        raise (ArgumentException $"A row of {length} numbers is too short for {count}.")
+
     /// Loads and stores do not check; this does.
-    let private check (row: float[]) (count: int) =
+    let inline private check (row: float[]) (count: int) =
         if row.Length < count then
-            raise (ArgumentException $"A row of {row.Length} numbers is too short for {count}.")
+            tooShort row.Length count
 
     let inline private over
         (dest: float[])
@@ -55,6 +58,22 @@ module internal SdeSums =
         over dest count (fun i -> load y i + wideA * load f i + wideB * load g i) (fun i ->
             y[i] + a * f[i] + b * g[i])
 
+    /// dest = y + a f + b g + c k, from left to right.
+    let add3 (dest: float[]) (y: float[]) (a: float) (f: float[]) (b: float) (g: float[]) (c: float) (k: float[]) (count: int) =
+        check y count
+        check f count
+        check g count
+        check k count
+        let wideA = Vector<float> a
+        let wideB = Vector<float> b
+        let wideC = Vector<float> c
+
+        over
+            dest
+            count
+            (fun i -> load y i + wideA * load f i + wideB * load g i + wideC * load k i)
+            (fun i -> y[i] + a * f[i] + b * g[i] + c * k[i])
+
     /// dest = y + g x.
     let product1 (dest: float[]) (y: float[]) (g: float[]) (x: float[]) (count: int) =
         check y count
@@ -73,6 +92,27 @@ module internal SdeSums =
         over dest count (fun i -> load y i + load g1 i * load x1 i + load g2 i * load x2 i) (fun i ->
             y[i] + g1[i] * x1[i] + g2[i] * x2[i])
 
+    /// dest = y + sum of four products, from left to right.
+    let product4 (dest: float[]) (y: float[]) (g: float[][]) (x: float[][]) (first: int) (count: int) =
+        let g1, g2, g3, g4 = g[first], g[first + 1], g[first + 2], g[first + 3]
+        let x1, x2, x3, x4 = x[first], x[first + 1], x[first + 2], x[first + 3]
+        check y count
+
+        for j in first .. first + 3 do
+            check g[j] count
+            check x[j] count
+
+        over
+            dest
+            count
+            (fun i ->
+                load y i
+                + load g1 i * load x1 i
+                + load g2 i * load x2 i
+                + load g3 i * load x3 i
+                + load g4 i * load x4 i)
+            (fun i -> y[i] + g1[i] * x1[i] + g2[i] * x2[i] + g3[i] * x3[i] + g4[i] * x4[i])
+
     /// dest = y + a f + g x, from left to right.
     let step (dest: float[]) (y: float[]) (a: float) (f: float[]) (g: float[]) (x: float[]) (count: int) =
         check y count
@@ -89,6 +129,14 @@ module internal SdeSums =
         check x count
         let wideC = Vector<float> c
         over dest count (fun i -> wideC * load x i) (fun i -> c * x[i])
+
+    /// dest = a x + b y.
+    let scale2 (dest: float[]) (a: float) (x: float[]) (b: float) (y: float[]) (count: int) =
+        check x count
+        check y count
+        let wideA = Vector<float> a
+        let wideB = Vector<float> b
+        over dest count (fun i -> wideA * load x i + wideB * load y i) (fun i -> a * x[i] + b * y[i])
 
     /// dest = x^2.
     let square (dest: float[]) (x: float[]) (count: int) =
@@ -117,40 +165,73 @@ module internal SdeSums =
         if not (obj.ReferenceEquals(dest, x)) then
             Array.blit x 0 dest 0 count
 
+    /// The first index from j on whose weight is not zero, or count.
+    let private next (a: float[]) (j: int) (count: int) =
+        let mutable j = j
+
+        while j < count && a[j] = 0.0 do
+            j <- j + 1
+
+        j
+
+    /// dest = from + sum_{first <= j < count} a_j f_j over `length` numbers, a_first not zero; f_j is not looked at where a_j = 0.
+    let rec private addFrom (dest: float[]) (from: float[]) (a: float[]) (f: float[][]) (first: int) (count: int) (length: int) =
+        let second = next a (first + 1) count
+        let third = if second < count then next a (second + 1) count else count
+
+        if third < count then
+            add3 dest from a[first] f[first] a[second] f[second] a[third] f[third] length
+            let rest = next a (third + 1) count
+
+            if rest < count then
+                addFrom dest dest a f rest count length
+        elif second < count then
+            add2 dest from a[first] f[first] a[second] f[second] length
+        else
+            add1 dest from a[first] f[first] length
+
     /// dest = y + sum_{j < count} a_j f_j over `length` numbers; f_j is not looked at where a_j = 0. False where nothing was added and
     /// dest was not written.
     let combine (dest: float[]) (y: float[]) (a: float[]) (f: float[][]) (count: int) (length: int) : bool =
-        let mutable from = y
-        let mutable j = 0
+        let first = next a 0 count
 
-        while j < count do
-            let first = j
-            j <- j + 1
+        if first < count then
+            addFrom dest y a f first count length
 
-            if a[first] <> 0.0 then
-                while j < count && a[j] = 0.0 do
-                    j <- j + 1
+        first < count || obj.ReferenceEquals(dest, y)
 
-                if j < count then
-                    add2 dest from a[first] f[first] a[j] f[j] length
-                    j <- j + 1
-                else
-                    add1 dest from a[first] f[first] length
+    /// dest = sum_{j < count} c_j x_j over `length` numbers; x_j is not looked at where c_j = 0.
+    let weighted (dest: float[]) (c: float[]) (x: float[][]) (count: int) (length: int) =
+        let first = next c 0 count
 
-                from <- dest
+        if first = count then
+            Array.Clear(dest, 0, length)
+        else
+            let second = next c (first + 1) count
 
-        not (obj.ReferenceEquals(from, y)) || obj.ReferenceEquals(dest, y)
-
-    /// dest = y + sum_{k < count} g_k x_k componentwise, count > 0.
-    let products (dest: float[]) (y: float[]) (g: float[][]) (x: float[][]) (count: int) (length: int) =
-        let mutable from = y
-        let mutable k = 0
-
-        while k < count do
-            if k + 1 < count then
-                product2 dest from g[k] x[k] g[k + 1] x[k + 1] length
+            if second = count then
+                scale dest c[first] x[first] length
             else
-                product1 dest from g[k] x[k] length
+                scale2 dest c[first] x[first] c[second] x[second] length
+                let rest = next c (second + 1) count
 
-            from <- dest
-            k <- k + 2
+                if rest < count then
+                    addFrom dest dest c x rest count length
+
+    /// dest = y + sum_{first <= k < count} g_k x_k componentwise, first < count.
+    let rec products (dest: float[]) (y: float[]) (g: float[][]) (x: float[][]) (first: int) (count: int) (length: int) =
+        let taken =
+            match count - first with
+            | 1 ->
+                product1 dest y g[first] x[first] length
+                1
+            | 2
+            | 3 ->
+                product2 dest y g[first] x[first] g[first + 1] x[first + 1] length
+                2
+            | _ ->
+                product4 dest y g x first length
+                4
+
+        if first + taken < count then
+            products dest dest g x (first + taken) count length

@@ -32,13 +32,7 @@ type StrongOrders = {
         | _ -> orders.Elementwise
 
 /// The weights of one row on the diffusion values before it; rows are as long as the row of f, missing functionals empty.
-type internal NoiseRow = {
-    W: Rational[]
-    H: Rational[]
-    R: Rational[]
-    Q: Rational[]
-    C: Rational[]
-}
+type internal NoiseRow = { W: Rational[]; H: Rational[]; R: Rational[]; Q: Rational[]; C: Rational[] }
 
 /// A product g_j x of a row: the index j of the diffusion value and the index of x among the distinct ones of the tableau.
 [<Struct>]
@@ -60,6 +54,28 @@ type internal RawSdeTableau = {
     Needed: int
     NeedsDrift: bool[]
     NeedsDiffusion: bool[]
+}
+
+/// The coefficients as read.
+type internal SdeReading = {
+    C: Rational[]
+    A: Rational[][]
+    Noise: NoiseRow[]
+    B: Rational[]
+    Result: NoiseRow
+    /// Empty without an estimate.
+    Error: Rational[]
+    ErrorNoise: NoiseRow
+}
+
+/// What is said of a method.
+type internal SdeFacts = {
+    Name: string
+    Source: string
+    Calculus: CalculusKind voption
+    Strong: StrongOrders
+    Weak: float
+    Embedded: float
 }
 
 /// The reading of a tableau's text and what must hold of it.
@@ -104,27 +120,95 @@ module internal SdeTableauChecks =
         [| row.W; row.H; row.R; row.Q; row.C |]
         |> Array.map (fun list -> if j < list.Length then list[j] else Rational.Zero)
 
-    let order (root: JsonElement) name = if has root name then (find root name).GetDouble() else nan
+    let order (root: JsonElement) name =
+        if has root name then (find root name).GetDouble() else nan
+
+    /// Rows of the noise in the stages, one for each, from the lists under "aW", "aH", ...
+    let noiseRows (root: JsonElement) (stages: int) =
+        let given =
+            functionals
+            |> Array.map (fun f -> if has root ("a" + f) then rows (find root ("a" + f)) else [||])
+
+        Array.init stages (fun s ->
+            noiseRow (fun f ->
+                let list = given[Array.IndexOf(functionals, f)]
+                if s < list.Length then list[s] else [||]))
+
+    let read (root: JsonElement) : SdeReading =
+        let list key = if has root key then numbers (find root key) else [||]
+        let c = numbers (find root "c")
+
+        {
+            C = c
+            A = rows (find root "a")
+            Noise = noiseRows root c.Length
+            B = list "b"
+            Result = noiseRow (fun f -> list ("b" + f))
+            Error = list "b_err"
+            ErrorNoise = noiseRow (fun f -> list ("b" + f + "_err"))
+        }
+
+    let private sums (stages: int) (what: string) (expected: int) (row: Rational[]) =
+        if row.Length > 0 && row.Length <> stages then
+            length what stages row
+
+        if not (agree (sum row) (Rational.OfInt expected)) then
+            fault $"{what} sums to {sum row}, not to {expected}"
+
+    let check (r: SdeReading) =
+        let stages = r.C.Length
+
+        if r.A.Length <> stages then
+            fault $"a has {r.A.Length} rows, expected {stages}"
+
+        length "b" stages r.B
+
+        for s in 0 .. stages - 1 do
+            length $"a[{s + 1}]" s r.A[s]
+            let isEmpty = r.A[s] |> Array.forall (fun x -> x.IsZero)
+
+            if not isEmpty && not (agree (sum r.A[s]) r.C[s]) then
+                fault $"a[{s + 1}] sums to {sum r.A[s]}, not to its node {r.C[s]}"
+
+        let sums = sums stages
+        sums "b" 1 r.B
+        sums "bW" 1 r.Result.W
+        sums "bH" 0 r.Result.H
+        sums "bR" 0 r.Result.R
+        sums "bQ" 0 r.Result.Q
+        sums "bC" 0 r.Result.C
+        sums "b_err" 0 r.Error
+        sums "bW_err" 0 r.ErrorNoise.W
+        sums "bH_err" 0 r.ErrorNoise.H
+
+    let calculus (root: JsonElement) =
+        match (find root "calculus").GetString() with
+        | "Ito" -> ValueSome CalculusKind.Ito
+        | "Stratonovich" -> ValueSome CalculusKind.Stratonovich
+        | "both" -> ValueNone
+        | other -> fault $"the calculus \"{other}\" is unknown"
+
+    let facts (root: JsonElement) : SdeFacts =
+        let strong = find root "strong_order"
+
+        {
+            Name = (find root "name").GetString()
+            Source = (find root "source").GetString()
+            Calculus = calculus root
+            Strong = {
+                General = order strong "general"
+                Commutative = order strong "commutative"
+                Elementwise = order strong "elementwise"
+                Additive = order strong "additive"
+            }
+            Weak = order root "weak_order"
+            Embedded = order root "embedded_order"
+        }
 
 /// A stochastic Runge-Kutta method: checked coefficients and what follows from them. Immutable.
 [<Sealed; AllowNullLiteral(false)>]
-type SdeTableau
-    internal
-    (
-        name: string,
-        source: string,
-        calculus: CalculusKind voption,
-        strong: StrongOrders,
-        weak: float,
-        embedded: float,
-        c: Rational[],
-        a: Rational[][],
-        noise: NoiseRow[],
-        b: Rational[],
-        result: NoiseRow,
-        error: Rational[],
-        errorNoise: NoiseRow
-    ) =
+type SdeTableau internal (facts: SdeFacts, reading: SdeReading) =
+    let { C = c; A = a; Noise = noise; B = b; Result = result; Error = error; ErrorNoise = errorNoise } = reading
     let stages = c.Length
     let floats (row: Rational[]) = row |> Array.map (fun x -> x.ToDouble())
 
@@ -175,22 +259,22 @@ type SdeTableau
     }
 
     /// The name used in the literature.
-    member _.Name = name
+    member _.Name = facts.Name
 
     /// Where the coefficients were printed.
-    member _.Source = source
+    member _.Source = facts.Source
 
     /// The calculus of the equations that it solves; ValueNone where both agree (additive noise).
-    member _.Calculus = calculus
+    member _.Calculus = facts.Calculus
 
     /// Strong orders by class of noise.
-    member _.StrongOrders = strong
+    member _.StrongOrders = facts.Strong
 
     /// Weak order.
-    member _.WeakOrder = weak
+    member _.WeakOrder = facts.Weak
 
     /// Strong order of the embedded formula for the noise that the method is made for; NaN without an error estimate.
-    member _.EmbeddedOrder = embedded
+    member _.EmbeddedOrder = facts.Embedded
 
     /// Number of stages, where a value for f and a value for g at different places count twice.
     member _.Stages = stages
@@ -222,7 +306,7 @@ type SdeTableau
     member internal _.Raw = raw
 
     /// The name.
-    override _.ToString() = name
+    override _.ToString() = facts.Name
 
     /// Reads a coefficient file, one JSON object: "name", "source", "calculus" ("Ito", "Stratonovich" or "both"), "strong_order" (numbers
     /// under "general", "commutative", "elementwise", "additive"), "weak_order", "c", "a", and for each functional of the head of this
@@ -233,91 +317,11 @@ type SdeTableau
     static member Parse(json: string) : SdeTableau =
         try
             use document = JsonDocument.Parse json
-            let root = document.RootElement
-            let find = SdeTableauChecks.find root
-            let has = SdeTableauChecks.has root
-            let c = SdeTableauChecks.numbers (find "c")
-            let stages = c.Length
-            let a = SdeTableauChecks.rows (find "a")
-            let read key = if has key then SdeTableauChecks.numbers (find key) else [||]
-            let b = read "b"
-            let error = read "b_err"
-
-            let noiseRows =
-                let given =
-                    dict [
-                        for f in SdeTableauChecks.functionals do
-                            if has ("a" + f) then
-                                f, SdeTableauChecks.rows (find ("a" + f))
-                    ]
-
-                Array.init stages (fun s ->
-                    SdeTableauChecks.noiseRow (fun f ->
-                        match given.TryGetValue f with
-                        | true, rows when s < rows.Length -> rows[s]
-                        | _ -> [||]))
-
-            let result = SdeTableauChecks.noiseRow (fun f -> read ("b" + f))
-            let errorNoise = SdeTableauChecks.noiseRow (fun f -> read ("b" + f + "_err"))
-
-            if a.Length <> stages then
-                SdeTableauChecks.fault $"a has {a.Length} rows, expected {stages}"
-
-            SdeTableauChecks.length "b" stages b
-
-            for s in 0 .. stages - 1 do
-                SdeTableauChecks.length $"a[{s + 1}]" s a[s]
-                let total = SdeTableauChecks.sum a[s]
-                let isEmpty = a[s] |> Array.forall (fun x -> x.IsZero)
-
-                if not isEmpty && not (SdeTableauChecks.agree total c[s]) then
-                    SdeTableauChecks.fault $"a[{s + 1}] sums to {total}, not to its node {c[s]}"
-
-            let sums what (expected: int) (row: Rational[]) =
-                if row.Length > 0 && row.Length <> stages then
-                    SdeTableauChecks.length what stages row
-
-                if not (SdeTableauChecks.agree (SdeTableauChecks.sum row) (Rational.OfInt expected)) then
-                    SdeTableauChecks.fault $"{what} sums to {SdeTableauChecks.sum row}, not to {expected}"
-
-            sums "b" 1 b
-            sums "bW" 1 result.W
-            sums "bH" 0 result.H
-            sums "bR" 0 result.R
-            sums "bQ" 0 result.Q
-            sums "bC" 0 result.C
-            sums "b_err" 0 error
-            sums "bW_err" 0 errorNoise.W
-            sums "bH_err" 0 errorNoise.H
-
-            let orders = find "strong_order"
-            let order = SdeTableauChecks.order orders
-
-            SdeTableau(
-                (find "name").GetString(),
-                (find "source").GetString(),
-                (match (find "calculus").GetString() with
-                 | "Ito" -> ValueSome CalculusKind.Ito
-                 | "Stratonovich" -> ValueSome CalculusKind.Stratonovich
-                 | "both" -> ValueNone
-                 | other -> SdeTableauChecks.fault $"the calculus \"{other}\" is unknown"),
-                {
-                    General = order "general"
-                    Commutative = order "commutative"
-                    Elementwise = order "elementwise"
-                    Additive = order "additive"
-                },
-                SdeTableauChecks.order root "weak_order",
-                SdeTableauChecks.order root "embedded_order",
-                c,
-                a,
-                noiseRows,
-                b,
-                result,
-                error,
-                errorNoise
-            )
+            let reading = SdeTableauChecks.read document.RootElement
+            SdeTableauChecks.check reading
+            SdeTableau(SdeTableauChecks.facts document.RootElement, reading)
         with
-        | :? InvalidDataException as e -> raise (ArgumentException($"Not a stochastic tableau: {e.Message}.", nameof json))
+        | :? InvalidDataException as e ->
+            raise (ArgumentException($"Not a stochastic tableau: {e.Message}.", nameof json))
         | :? JsonException as e -> raise (ArgumentException($"Not a JSON text: {e.Message}", nameof json))
         | :? InvalidOperationException -> raise (ArgumentException("An entry is not of its kind.", nameof json))

@@ -119,7 +119,14 @@ type internal SdeForward = {
 [<RequireQualifiedAccess>]
 module internal SdeStiffness =
     /// From the cotangent (0-d) of the estimate along the step from (t, y) to y1 to those of y and y1; parameters go to the accumulator.
-    let pull (at: SdeTermsAt) (t: float) (y: Tensor) (y1: Tensor) (bar: Tensor) (gradients: GradientAccumulator) : struct (Tensor * Tensor) =
+    let pull
+        (at: SdeTermsAt)
+        (t: float)
+        (y: Tensor)
+        (y1: Tensor)
+        (bar: Tensor)
+        (gradients: GradientAccumulator)
+        : struct (Tensor * Tensor) =
         let struct (from, towards, estimate) =
             use _ = torch.enable_grad ()
             let from = y.detach().requires_grad_ true
@@ -196,6 +203,7 @@ module internal SdeNode =
             use _ = torch.NewDisposeScope()
             let found = forward ()
             raw <- TensorSolution.DetachDense found.Raw |> withHeuristics heuristics
+
             let struct (errors, stiffness) =
                 if isNull (box heuristics) then
                     struct (null, null)
@@ -246,7 +254,8 @@ module internal SdeNode =
                     Of = fun i -> if live[i] = 0.0 then null else rows.select(0L, int64 i).reshape initial.shape
                     Errors = sumAt errorsAt
                     Stiffness = sumAt stiffnessAt
-                    Saved = Array.sub context.Saved (parameters.Length + 1) (context.Saved.Length - parameters.Length - 1)
+                    Saved =
+                        Array.sub context.Saved (parameters.Length + 1) (context.Saved.Length - parameters.Length - 1)
                 }
 
             Array.append [| start |] found |> Array.map out

@@ -75,13 +75,11 @@ module SeriesBatch =
     /// The first true entry of a mask in row-major order as one index for each dimension; empty where there is none.
     let private firstOf (mask: Tensor) : int64[] =
         use _ = torch.NewDisposeScope()
-        let flat = mask.reshape(-1L).``to`` torch.int64
-        let place = flat.argmax().ToInt64()
 
-        if flat.[place].ToInt64() = 0L then
+        if not (mask.any().ToBoolean()) then
             [||]
         else
-            let mutable rest = place
+            let mutable rest = mask.reshape(-1L).``to``(torch.int64).argmax().ToInt64()
 
             [|
                 for extent in Array.rev mask.shape do
@@ -91,14 +89,19 @@ module SeriesBatch =
             |> Array.rev
 
     let private checkValues (values: Tensor) (valid: Tensor) (ids: string[]) =
-        match firstOf (values.isinf().logical_and (valid.unsqueeze -1L)) with
+        match firstOf (values.isinf().logical_and(valid.unsqueeze -1L)) with
         | [||] -> ()
         | place ->
             bad
                 $"Series '{ids[int place[0]]}' has an infinite value in channel {place[2]} at index {place[1]}; values must be finite, or NaN where nothing was observed."
 
     let private checkTimes (times: Tensor) (valid: Tensor) (ids: string[]) =
-        let name (series: int64) = if times.shape[0] = 1L then "The shared times" else $"Series '{ids[int series]}'"
+        let name (series: int64) =
+            if times.shape[0] = 1L then
+                "The shared times"
+            else
+                $"Series '{ids[int series]}'"
+
         let value (place: int64[]) shift = times.[place[0], place[1] + shift].ToDouble()
 
         match firstOf (times.isfinite().logical_not().logical_and valid) with
@@ -110,7 +113,7 @@ module SeriesBatch =
         if times.shape[1] > 1L then
             let later = times.narrow (1L, 1L, times.shape[1] - 1L)
             let earlier = times.narrow (1L, 0L, times.shape[1] - 1L)
-            let wrong = later.gt(earlier).logical_not().logical_and (valid.narrow (1L, 1L, times.shape[1] - 1L))
+            let wrong = later.gt(earlier).logical_not().logical_and(valid.narrow (1L, 1L, times.shape[1] - 1L))
 
             match firstOf wrong with
             | [||] -> ()
@@ -136,7 +139,8 @@ module SeriesBatch =
                 bad $"Series '{ids[i]}' is empty; leave it out, or give it at least one observation."
 
             if length < 0 || int64 length > longest then
-                bad $"Series '{ids[i]}' has length {length}; a length lies between 1 and the {longest} rows of the tensor.")
+                bad
+                    $"Series '{ids[i]}' has length {length}; a length lies between 1 and the {longest} rows of the tensor.")
 
     let private namesOf (series: int) (ids: string[]) =
         if isNull ids then
@@ -192,7 +196,13 @@ module SeriesBatch =
         let names = namesOf (int series) ids
         let own = timesOf times values batch series
         let flat = values.reshape [| series; longest; channels |]
-        let lengths = if isNull lengths then Array.create (int series) (int longest) else Array.copy lengths
+
+        let lengths =
+            if isNull lengths then
+                Array.create (int series) (int longest)
+            else
+                Array.copy lengths
+
         checkLengths lengths (int series) longest names
         let most = int64 (Array.max lengths)
         let own = own.narrow (1L, 0L, most)

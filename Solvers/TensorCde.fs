@@ -17,7 +17,7 @@ module TensorCde =
     let private checkTracking (field: CdeField) (path: ControlPath) (z: Tensor) =
         if not field.TrackingChecked then
             use _ = torch.NewDisposeScope()
-            let direction = path.Derivative(path.Start, Side.Right).detach ()
+            let direction = path.Derivative(path.Start, Side.Right).detach()
 
             let probe =
                 TensorField(

@@ -43,19 +43,18 @@ module internal TensorNormals =
         let device = low.device
         let k = high.bitwise_left_shift(word 20u device).add(low.bitwise_right_shift (word 12u device))
 
-        k
-            .``to``(torch.float64)
-            .mul_(2.220446049250313e-16.ToScalar())
-            .add_(1.1102230246251565e-16.ToScalar())
-            .sub_(0.5.ToScalar())
+        k.``to`` (torch.float64)
+        |> TensorNumbers.times 2.220446049250313e-16
+        |> TensorNumbers.plusInPlace 1.1102230246251565e-16
+        |> TensorNumbers.plusInPlace -0.5
 
     let private polynomial (c: float[]) (r: Tensor) =
-        let result = r.mul (c[0].ToScalar())
+        let result = TensorNumbers.times c[0] r
 
         for i in 1 .. c.Length - 2 do
-            result.add_(c[i].ToScalar()).mul_ r |> ignore
+            (TensorNumbers.plusInPlace c[i] result).mul_ r |> ignore
 
-        result.add_ (c[c.Length - 1].ToScalar())
+        TensorNumbers.plusInPlace c[c.Length - 1] result
 
     let private ratio top bottom (r: Tensor) = (polynomial top r).div(polynomial bottom r)
 
@@ -63,7 +62,7 @@ module internal TensorNormals =
     /// residual is exact by Dekker's product, and one Newton step from a neighbour of the root rounds to it.
     let squareRoot (x: Tensor) =
         let s = x.sqrt ()
-        let wide = s.mul (134217729.0.ToScalar())
+        let wide = TensorNumbers.times 134217729.0 s
         let high = wide.sub (wide.sub s)
         let low = s.sub high
         let square = s.mul s
@@ -75,27 +74,27 @@ module internal TensorNormals =
     let private logarithm (x: Tensor) =
         let struct (fraction, exponent) = x.frexp ()
         let root = BitConverter.Int64BitsToDouble NormalQuantile.RootHalf
-        let isLow = fraction.lt (root.ToScalar())
+        let isLow = TensorNumbers.isBelow root fraction
         let m = torch.where (isLow, fraction.add fraction, fraction)
         let e = exponent.``to``(torch.float64).sub(isLow.``to`` torch.float64)
-        let f = m.sub (1.0.ToScalar())
-        let s = f.div (f.add (2.0.ToScalar()))
+        let f = TensorNumbers.plus -1.0 m
+        let s = f.div (TensorNumbers.plus 2.0 f)
         let z = s.mul s
         let p = polynomial NormalQuantile.LogSeries z
-        let small = s.mul(z).mul(p).add(e.mul (NormalQuantile.Ln2Rest.ToScalar()))
-        e.mul(NormalQuantile.Ln2Short.ToScalar()).add(s.mul(2.0.ToScalar()).add small)
+        let small = s.mul(z).mul(p).add(TensorNumbers.times NormalQuantile.Ln2Rest e)
+        (TensorNumbers.times NormalQuantile.Ln2Short e).add((TensorNumbers.times 2.0 s).add small)
 
     /// The standard normal quantile at 1/2 + q.
     let private quantile (q: Tensor) =
         let size = q.abs ()
-        let r = q.mul(q).neg().add(0.180625.ToScalar())
+        let r = TensorNumbers.plus 0.180625 (q.mul(q).neg())
         let central = q.mul (ratio NormalQuantile.CentreTop NormalQuantile.CentreBottom r)
-        let r = squareRoot ((logarithm (size.neg().add(0.5.ToScalar()))).neg())
-        let near = ratio NormalQuantile.TailTop NormalQuantile.TailBottom (r.sub (1.6.ToScalar()))
-        let far = ratio NormalQuantile.FarTop NormalQuantile.FarBottom (r.sub (5.0.ToScalar()))
-        let tail = torch.where (r.gt (5.0.ToScalar()), far, near)
-        let signed = torch.where (q.lt (0.0.ToScalar()), tail.neg (), tail)
-        torch.where (size.gt (NormalQuantile.Centre.ToScalar()), signed, central)
+        let r = squareRoot ((logarithm (TensorNumbers.plus 0.5 (size.neg ()))).neg())
+        let near = ratio NormalQuantile.TailTop NormalQuantile.TailBottom (TensorNumbers.plus -1.6 r)
+        let far = ratio NormalQuantile.FarTop NormalQuantile.FarBottom (TensorNumbers.plus -5.0 r)
+        let tail = torch.where (TensorNumbers.isAbove 5.0 r, far, near)
+        let signed = torch.where (TensorNumbers.isBelow 0.0 q, tail.neg (), tail)
+        torch.where (TensorNumbers.isAbove NormalQuantile.Centre size, signed, central)
 
     /// Path numbers as a tensor (1, paths).
     let paths (numbers: PathNumbers) (device: torch.Device) : Tensor =
@@ -113,11 +112,11 @@ module internal TensorNormals =
         let struct (c1, c2, c3) =
             if address.Stream then
                 let start = int64 (uint64 address.C1 ||| (uint64 address.C2 <<< 32))
-                let at = k.add (start.ToScalar())
+                let at = TensorNumbers.plusInteger start k
                 let low = at.bitwise_and (word 0xFFFFFFFFu device)
                 struct (low, at.bitwise_right_shift (word 32u device), word 0u device)
             else
-                struct (word address.C1 device, word address.C2 device, k.add (int64(address.C3).ToScalar()))
+                struct (word address.C1 device, word address.C2 device, TensorNumbers.plusInteger (int64 address.C3) k)
 
         let struct (x0, x1, x2, x3) = philox key paths c1 c2 c3
         let q = torch.stack ([| centred x0 x1; centred x2 x3 |], 1L)

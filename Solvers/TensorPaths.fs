@@ -128,10 +128,10 @@ type internal DeviceTensorPaths(spec: BrownianSpec, numbers: PathNumbers, layout
 
     /// Row i of L x, summed in the order of HostBrownianBatch.
     let correlatedRow (x: Tensor) (first: int) (i: int) =
-        let result = (row x first).mul(factor[i, 0].ToScalar())
+        let result = TensorNumbers.times factor[i, 0] (row x first)
 
         for k in 1..i do
-            result.add_ ((row x (first + k)).mul(factor[i, k].ToScalar())) |> ignore
+            result.add_ (TensorNumbers.times factor[i, k] (row x (first + k))) |> ignore
 
         result
 
@@ -171,7 +171,7 @@ type internal DeviceTensorPaths(spec: BrownianSpec, numbers: PathNumbers, layout
 
                 for q in 0..j do
                     if k <> q then
-                        let term = (row whole (k * m + q)).mul(factor[j, q].ToScalar())
+                        let term = TensorNumbers.times factor[j, q] (row whole (k * m + q))
                         sum <- if isNull sum then term else sum.add term
 
                 if isNull sum then torch.zeros_like (row whole 0) else sum)
@@ -179,10 +179,10 @@ type internal DeviceTensorPaths(spec: BrownianSpec, numbers: PathNumbers, layout
         let upper = [|
             for i in 0 .. m - 2 do
                 for j in i + 1 .. m - 1 do
-                    let result = half[0, j].mul(factor[i, 0].ToScalar())
+                    let result = TensorNumbers.times factor[i, 0] half[0, j]
 
                     for k in 1..i do
-                        result.add_ (half[k, j].mul(factor[i, k].ToScalar())) |> ignore
+                        result.add_ (TensorNumbers.times factor[i, k] half[k, j]) |> ignore
 
                     result
         |]

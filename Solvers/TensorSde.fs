@@ -27,9 +27,9 @@ module TensorSde =
 
         SdeNode.plain heuristics raw y0
 
-    /// A path for this method, equation and span, a function of the seed alone: one cell for each fixed step, one cell for adaptive steps; the
-    /// level that the method needs; a path for each element of y0's batch. The caller disposes it.
-    let path
+    /// What paths for this method, equation and span are functions of: one cell for each fixed step, one cell for adaptive steps; the level that
+    /// the method needs. ArgumentException where options contradict the span.
+    let spec
         (options: TensorSdeOptions)
         (method: SdeMethod<'C, 'N>)
         (sde: Sde<'C, 'N>)
@@ -37,7 +37,8 @@ module TensorSde =
         (t0: float)
         (t1: float)
         (y0: Tensor)
-        : TensorBrownian =
+        : BrownianSpec =
+        ArgumentNullException.ThrowIfNull(sde, nameof sde)
         SolveOptions.check (TensorSdeOptions.toSolve options) t0 t1
         let terms = sde.Terms
 
@@ -54,13 +55,23 @@ module TensorSde =
             else
                 struct (Math.Min(t1, t0 - length), t0)
 
-        let spec = {
+        {
             BrownianSpec.create start finish (terms.NoiseSizeFor y0) seed with
                 Cells = cells
                 Level = method.Level(TensorSdeRun.noiseOf terms)
         }
 
-        TensorBrownian.For(spec, y0, 0L)
+    /// The paths of such a spec, one for each element of y0's batch: a function of the seed alone. The caller disposes it.
+    let path
+        (options: TensorSdeOptions)
+        (method: SdeMethod<'C, 'N>)
+        (sde: Sde<'C, 'N>)
+        (seed: uint64)
+        (t0: float)
+        (t1: float)
+        (y0: Tensor)
+        : TensorBrownian =
+        TensorBrownian.For(spec options method sde seed t0 t1 y0, y0, 0L)
 
     /// Solves the equation from y(t0) = y0 to t1 along a path; t1 < t0 runs backward. Gradients flow to y0 and the equation's parameters as
     /// options.Differentiation says, when gradients are enabled and any of them requires one.

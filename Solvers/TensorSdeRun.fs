@@ -34,7 +34,7 @@ type internal FittedPath(path: IBrownian<Tensor>, like: Tensor) =
         if isNull x || (x.dtype = like.dtype && x.device_type = like.device_type) then
             x
         else
-            x.``to``(like.dtype, like.device)
+            x.``to`` (like.dtype, like.device)
 
     interface IBrownian<Tensor> with
         member _.Start = path.Start
@@ -71,7 +71,7 @@ type internal SdeHeuristics<'S>(at: SdeTermsAt, value: 'S -> Tensor) =
             next
 
     /// |h| times the norm of an error estimate (0-d).
-    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul ((abs h).ToScalar())
+    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul((abs h).ToScalar())
 
     /// |f(t, y1) - f(t, y)| / |y1 - y| (0-d), two drifts at one time: an estimate of the drift's Lipschitz constant along the step.
     static member Stiffness(at: SdeTermsAt, t: float, y: Tensor, y1: Tensor) : Tensor =
@@ -115,16 +115,14 @@ module internal TensorSdeRun =
         let space = TensorSdeSpace at
 
         match SdeSchemes.tableau scheme noise with
-        | ValueSome tableau ->
-            StochasticRungeKutta<Tensor, Tensor, Tensor, TensorSdeSpace>(tableau, noise, space, like)
+        | ValueSome tableau -> StochasticRungeKutta<Tensor, Tensor, Tensor, TensorSdeSpace>(tableau, noise, space, like)
         | ValueNone ->
             match scheme with
             | SdeScheme.Milstein(calculus, true) ->
                 MilsteinKernel<Tensor, Tensor, Tensor, TensorSdeSpace>(calculus, noise, space, like)
             | SdeScheme.Milstein(calculus, false) ->
                 MilsteinFreeKernel<Tensor, Tensor, Tensor, TensorSdeSpace>(calculus, noise, space, like)
-            | SdeScheme.LogOde flow ->
-                LogOdeKernel<Tensor, Tensor, Tensor, TensorSdeSpace>(flow, noise, space, like)
+            | SdeScheme.LogOde flow -> LogOdeKernel<Tensor, Tensor, Tensor, TensorSdeSpace>(flow, noise, space, like)
             | SdeScheme.DriftImplicitEuler -> DriftImplicitKernel(at, noise, t0, like)
             | _ -> bad $"{SdeSchemes.name scheme} has a second state beside the solution."
 
@@ -141,10 +139,12 @@ module internal TensorSdeRun =
             bad "The initial state is empty; give a tensor with at least one element."
 
         if not (y0.is_floating_point ()) then
-            bad $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
+            bad
+                $"The initial state must be a floating point tensor; its dtype is {y0.dtype}. Convert it with .to(torch.float64)."
 
         if y0.dim () = 0L then
-            bad "The initial state must have shape (..., n), its last extent the number of components; it is a number. Use y.reshape(1)."
+            bad
+                "The initial state must have shape (..., n), its last extent the number of components; it is a number. Use y.reshape(1)."
 
         if isNull (box path) then
             raise (ArgumentNullException(nameof path, "The path is null; give a TensorBrownian."))
@@ -188,5 +188,15 @@ module internal TensorSdeRun =
         let make () = kernel scheme (SdeTermsAt terms) t0 y0
         let space = TensorSpace(options.Tolerance, recording)
 
-        SdeIntegration<Tensor, Tensor, TensorSpace>(make (), make, space, FittedPath(path, y0), observer, options, t0, t1)
-            .Run y0
+        SdeIntegration<Tensor, Tensor, TensorSpace>(
+            make (),
+            make,
+            space,
+            FittedPath(path, y0),
+            observer,
+            options,
+            t0,
+            t1
+        )
+            .Run
+            y0

@@ -13,7 +13,8 @@ type internal SdeTermsAt(terms: SdeTerms) =
     let show (x: Tensor) = if isNull x then "null" else $"{Tensors.shapeText x} {x.dtype} on {x.device}"
 
     let rec sameExtents (a: Tensor) (b: Tensor) (count: int64) =
-        count = 0L || (a.size(int (count - 1L)) = b.size(int (count - 1L)) && sameExtents a b (count - 1L))
+        count = 0L
+        || (a.size (int (count - 1L)) = b.size (int (count - 1L)) && sameExtents a b (count - 1L))
 
     let sameShape (a: Tensor) (b: Tensor) = a.dim () = b.dim () && sameExtents a b (a.dim ())
 
@@ -30,7 +31,9 @@ type internal SdeTermsAt(terms: SdeTerms) =
             | NoiseKind.Diagonal -> $"the shape of the state, {Tensors.shapeText y}"
             | NoiseKind.Additive -> $"shape [{n}, {m}] or [..., {n}, {m}]"
             | _ ->
-                let batch = y.shape[.. y.shape.Length - 2] |> Array.map (fun extent -> $"{extent}, ") |> String.concat ""
+                let batch =
+                    y.shape[.. y.shape.Length - 2] |> Array.map (fun extent -> $"{extent}, ") |> String.concat ""
+
                 $"shape [{batch}{n}, {m}]"
 
         raise (
@@ -41,11 +44,11 @@ type internal SdeTermsAt(terms: SdeTerms) =
     /// Whether g fits in front of (n, m) after broadcasting to the batch of y.
     let fitsMatrix (y: Tensor) (g: Tensor) =
         let dims = g.dim ()
-        let n = y.size(int (y.dim () - 1L))
+        let n = y.size (int (y.dim () - 1L))
 
         dims >= 2L
-        && g.size(int (dims - 2L)) = n
-        && g.size(int (dims - 1L)) = int64 terms.NoiseSize
+        && g.size (int (dims - 2L)) = n
+        && g.size (int (dims - 1L)) = int64 terms.NoiseSize
         && (dims = y.dim () + 1L && sameExtents y g (dims - 2L)
             || dims = 2L && (terms.Noise = NoiseKind.Additive || y.dim () = 1L))
 
@@ -63,9 +66,22 @@ type internal SdeTermsAt(terms: SdeTerms) =
 
             time
 
+    /// Without a graph, what the function leaves behind is freed at once: the next evaluation finds its memory still warm.
+    member private _.Evaluate(f: Tensor -> Tensor -> Tensor, time: Tensor, y: Tensor) : Tensor =
+        if torch.is_grad_enabled () then
+            f time y
+        else
+            use scope = torch.NewDisposeScope()
+            let value = f time y
+
+            if not (isNull value) && scope.Contains value then
+                value.MoveToOuterDisposeScope()
+            else
+                value
+
     /// f(t, y). ArgumentException unless it has the shape, dtype and device of y.
     member this.Drift(t: float, y: Tensor) : Tensor =
-        let f = terms.Drift(this.Time(t, y), y)
+        let f = this.Evaluate((fun t y -> terms.Drift(t, y)), this.Time(t, y), y)
 
         if not (sameKind y f) || not (sameShape y f) then
             raise (
@@ -77,22 +93,19 @@ type internal SdeTermsAt(terms: SdeTerms) =
 
     /// g, checked against the class of noise.
     member _.Verify(y: Tensor, g: Tensor) : Tensor =
-        if
-            not (sameKind y g)
-            || not (if terms.IsElementwise then sameShape y g else fitsMatrix y g)
-        then
+        if not (sameKind y g) || not (if terms.IsElementwise then sameShape y g else fitsMatrix y g) then
             refuseDiffusion y g
 
         g
 
     /// g(t, y). ArgumentException, naming the class of noise and both shapes, unless it has the shape that the class asks for.
-    member this.Diffusion(t: float, y: Tensor) : Tensor = this.Verify(y, terms.Diffusion(this.Time(t, y), y))
+    member this.Diffusion(t: float, y: Tensor) : Tensor =
+        this.Verify(y, this.Evaluate((fun t y -> terms.Diffusion(t, y)), this.Time(t, y), y))
 
 /// Derivatives of the diffusion by automatic differentiation.
 [<RequireQualifiedAccess>]
 module internal DiffusionCalculus =
-    let private records (y: Tensor) (v: Tensor) =
-        torch.is_grad_enabled () && (Nesting.Records y || v.requires_grad)
+    let private records (y: Tensor) (v: Tensor) = torch.is_grad_enabled () && (Nesting.Records y || v.requires_grad)
 
     let private column (x: Tensor) (l: int) = x.select (-1L, int64 l)
 
@@ -142,7 +155,7 @@ module internal DiffusionCalculus =
 
         let sum =
             Seq.init m (fun l ->
-                let struct (_, pushed) = Autograd.jvp g y ((column v l).expand_as(y).contiguous ())
+                let struct (_, pushed) = Autograd.jvp g y ((column v l).expand_as(y).contiguous())
                 column pushed l)
             |> Seq.reduce (fun a b -> a.add b)
 
@@ -201,7 +214,13 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
             for j in 0 .. nf - 1 do
                 if a[j] <> 0.0 then
                     use weight = a[j].ToScalar()
-                    sum <- if fresh && not recording then sum.add_ (f[j], weight) else sum.add (f[j], weight)
+
+                    sum <-
+                        if fresh && not recording then
+                            sum.add_ (f[j], weight)
+                        else
+                            sum.add (f[j], weight)
+
                     fresh <- true
 
             for k in 0 .. ng - 1 do
@@ -264,7 +283,7 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
                     if q = 0.0 then
                         product
                     else
-                        product.sub (torch.eye(m, dtype = w.dtype, device = w.device).mul (q.ToScalar()))
+                        product.sub (torch.eye(m, dtype = w.dtype, device = w.device).mul(q.ToScalar()))
 
                 if isNull a then product.mul half else a.add (product, half)
 
@@ -272,7 +291,7 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
 
         member _.Unit(_, like, k, c) =
             let unit' = torch.zeros_like like
-            unit'.select(-1L, int64 k).fill_ (c.ToScalar()) |> ignore
+            unit'.select(-1L, int64 k).fill_(c.ToScalar()) |> ignore
             unit'
 
-        member _.Row(_, matrix, k, c) = matrix.select(-2L, int64 k).mul (c.ToScalar())
+        member _.Row(_, matrix, k, c) = matrix.select(-2L, int64 k).mul(c.ToScalar())

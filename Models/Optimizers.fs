@@ -1,0 +1,76 @@
+// The rules that turn gradients into steps: libtorch's optimisers by name, learning rates as functions of the iteration, gradient norms.
+namespace Continuum
+
+open System
+open System.IO
+open TorchSharp
+
+/// Optimisers, learning rates and gradient norms.
+[<RequireQualifiedAccess>]
+module internal Optimizers =
+    /// Adadelta (Zeiler 2012) with decay 0.9; its rate is a factor on steps that have the right scale by themselves, so 1 is usual.
+    let adadelta: OptimizerKind = enum 4
+
+    /// The optimiser of this kind over these parameters. Throws ArgumentOutOfRangeException for a kind that is none.
+    let create (kind: OptimizerKind) (rate: float) (decay: float) (parameters: Modules.Parameter[]) =
+        let parameters: seq<Modules.Parameter> = parameters
+
+        match kind with
+        | OptimizerKind.Adam ->
+            torch.optim.Adam(parameters, rate, beta2 = 0.99, weight_decay = decay) :> Modules.OptimizerHelper
+        | OptimizerKind.AdamW -> torch.optim.AdamW(parameters, rate, beta2 = 0.99, weight_decay = decay)
+        | OptimizerKind.RmsProp -> torch.optim.RMSProp(parameters, rate, weight_decay = decay)
+        | OptimizerKind.Sgd -> torch.optim.SGD(parameters, rate, momentum = 0.9, weight_decay = decay)
+        | kind when kind = adadelta -> torch.optim.Adadelta(parameters, rate, weight_decay = decay)
+        | other -> raise (ArgumentOutOfRangeException(nameof kind, other, "not an optimiser"))
+
+    /// The factor on the learning rate at an iteration out of so many, from 1 down to 0.01 (or 1 throughout).
+    let rateFactor (schedule: LearningRateSchedule) (iteration: int) (iterations: int) : float =
+        let progress = min 1.0 (float iteration / float (max 1 iterations))
+
+        match schedule with
+        | LearningRateSchedule.Cosine -> 0.01 + 0.99 * 0.5 * (1.0 + cos (Math.PI * progress))
+        | LearningRateSchedule.Exponential -> Math.Pow(0.01, progress)
+        | _ -> 1.0
+
+    /// Sets the learning rate of every group.
+    let setRate (optimizer: Modules.OptimizerHelper) (rate: float) =
+        for group in optimizer.ParamGroups do
+            group.LearningRate <- rate
+
+    /// The moments and counts of an optimiser as bytes.
+    let state (optimizer: Modules.OptimizerHelper) : byte[] =
+        use stream = new MemoryStream()
+        use writer = new BinaryWriter(stream)
+        optimizer.save_state_dict writer
+        writer.Flush()
+        stream.ToArray()
+
+    /// Puts them back.
+    let restore (optimizer: Modules.OptimizerHelper) (bytes: byte[]) =
+        use scope = torch.NewDisposeScope()
+        use stream = new MemoryStream(bytes)
+        use reader = new BinaryReader(stream)
+        optimizer.load_state_dict reader
+        // SGD and RMSprop leave what they read in the scope, whose end would delete it.
+        scope.Detach(Seq.toArray scope.DisposablesView)
+
+    /// Shortens the gradients together to the norm `limit` (infinity: leaves them) and returns the norm that they had; it is not
+    /// finite where a gradient is not, and the gradients are then left alone.
+    let clip (parameters: Modules.Parameter[]) (limit: float) : float =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let gradients = parameters |> Array.map _.grad |> Array.filter (fun g -> not (isNull g))
+
+        if gradients.Length = 0 then
+            0.0
+        else
+            let norm = (torch.stack (gradients |> Array.map _.norm())).norm().ToDouble()
+
+            if Double.IsFinite norm && norm > limit then
+                use factor = (limit / norm).ToScalar()
+
+                for gradient in gradients do
+                    gradient.mul_ factor |> ignore
+
+            norm
