@@ -29,7 +29,7 @@ let private program = Path.Combine(root, "artifacts", "bin", "Examples", configu
 let private define = if configuration = "debug" then "--define:CONTINUUM_DEBUG" else "--optimize+"
 
 let private scripts =
-    Directory.GetFiles(Path.Combine(root, "examples", "FSharp"), "0*.fsx") |> Array.sort
+    Directory.GetFiles(Path.Combine(root, "examples", "FSharp"), "??_*.fsx") |> Array.sort
 
 let tests =
     testList "Examples" [
@@ -45,6 +45,6 @@ let tests =
                 |> Array.map (fun (path: string) -> Path.GetFileNameWithoutExtension path)
                 |> set
 
-            Expect.equal (names "FSharp" "0*.fsx") (names "CSharp" "0*.cs") "the same names"
+            Expect.equal (names "FSharp" "??_*.fsx") (names "CSharp" "??_*.cs") "the same names"
         }
     ]

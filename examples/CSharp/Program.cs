@@ -1,8 +1,19 @@
-// dotnet run --project examples/CSharp -- 1        (or 2 to 8; or all)
+// dotnet run --project examples/CSharp -- 1        (or another number; or all)
 using System;
 using Examples;
 
-Action[] examples = [Decay.Run, LorenzEvent.Run, Spiral.Run, LynxHare.Run, SolarSystem.Run, Kinetics.Run, PredatorPrey.Run, Epidemics.Run];
+Action[] examples =
+[
+    Decay.Run,
+    LorenzEvent.Run,
+    Spiral.Run,
+    LynxHare.Run,
+    SolarSystem.Run,
+    Kinetics.Run,
+    PredatorPrey.Run,
+    Epidemics.Run,
+    NoisyPaths.Run,
+];
 
 switch (args)
 {

@@ -12,6 +12,8 @@ public static class Cases
             .. SystemCases.All,
             .. EventCases.All,
             .. EnsembleCases.All,
+            .. SdeCases.All,
+            .. CdeCases.All,
             .. FitCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
