@@ -33,6 +33,24 @@ let main arguments =
         EstimationTests.tests
         SensitivityTests.tests
         ReferenceTests.tests
+        Continuum.Tests.BrownianTests.tests
+        SdeTests.tests
+        SdeSolveTests.tests
+        SdeInputTests.tests
+        SdeGradientTests.tests
+        SdeArrayTests.tests
+        SdeEnsembleTests.tests
+        ControlPathTests.all
+        CdeTests.all
+        SignatureTests.tests
+        TrainingLoopTests.tests
+        IrregularSeriesTests.tests
+        CdeModelTests.tests
+        SdeModelTests.tests
+        PathMetricsTests.tests
+        GenerativeSdeTests.tests
+        StochasticSnippets.tests
+        ControlledSnippets.tests
         FacadeTests.tests
         NumberSnippets.tests
         DocSnippets.tests

@@ -14,6 +14,8 @@ public static class Cases
             .. EnsembleCases.All,
             .. SdeCases.All,
             .. CdeCases.All,
+            .. StochasticSnippets.All,
+            .. ControlledSnippets.All,
             .. FitCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,

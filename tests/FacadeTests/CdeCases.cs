@@ -102,7 +102,7 @@ internal static class CdeCases
     private static void Misuse()
     {
         Check.Holds(
-            Check.Throws<ArgumentException>(() => ObservedSeries.FromArrays([[[1], [2]]], [[1, 1]], ["patient 7"])).Message,
+            Check.Throws<ArgumentException>(() => ObservedSeries.FromArrays([[[1], [2]], [[1], [2]]], [[0, 1], [1, 1]], ["patient 6", "patient 7"])).Message,
             "patient 7"
         );
         using IDisposable scope = NewDisposeScope();
@@ -110,6 +110,6 @@ internal static class CdeCases
         using ControlPath path = ControlPath.Create(series);
         CdeField field = CdeField.Create(3, z => z.unsqueeze(-1).expand(-1, -1, 3));
         Check.Holds(Check.Throws<ArgumentException>(() => Cde.Solve(field, path, ones(1, 2, dtype: ScalarType.Float64))).Message, "2 channels");
-        Check.Throws<ArgumentException>(() => new StreamingCde(field, 1, first => first, new() { Scheme = ControlScheme.NaturalCubic }));
+        Check.Throws<ArgumentException>(() => new StreamingCde(field, 1, first => first, new() { Scheme = ControlScheme.NaturalCubic }).Dispose());
     }
 }
