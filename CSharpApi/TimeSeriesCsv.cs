@@ -71,13 +71,13 @@ internal sealed class TimeSeriesCsv
         }
     }
 
-    private static TimeSeriesFormatException Malformed(string path, CsvFormatException error) =>
+    internal static TimeSeriesFormatException Malformed(string path, CsvFormatException error) =>
         new(path, (int)error.LineNumber, null, "a quotation mark is out of place or never closed", "quote whole cells or remove the mark", error);
 
-    private static int Line(CsvReader csv) => checked((int)csv.LineNumber);
+    internal static int Line(CsvReader csv) => checked((int)csv.LineNumber);
 
     /// <summary>The cells of the next line that is not blank, or null at the end.</summary>
-    private static string[]? ReadRow(CsvReader csv)
+    internal static string[]? ReadRow(CsvReader csv)
     {
         while (csv.Read())
         {
@@ -92,7 +92,7 @@ internal sealed class TimeSeriesCsv
     }
 
     /// <summary>The separator that the header, outside quotes, has most of. The rows do not vote: they may hold decimal commas.</summary>
-    private static char Detect(Stream stream)
+    internal static char Detect(Stream stream)
     {
         using StreamReader text = new(stream, leaveOpen: true);
         string? header = text.ReadLine();
@@ -337,12 +337,12 @@ internal sealed class TimeSeriesCsv
         }
     }
 
-    private static bool TryNumber(string cell, out double value) =>
+    internal static bool TryNumber(string cell, out double value) =>
         double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && !IsMissing(cell);
 
-    private static bool IsMissing(string cell) => s_missing.Contains(cell, StringComparer.OrdinalIgnoreCase);
+    internal static bool IsMissing(string cell) => s_missing.Contains(cell, StringComparer.OrdinalIgnoreCase);
 
-    private static string NumberRemedy(string cell, string otherwise) =>
+    internal static string NumberRemedy(string cell, string otherwise) =>
         double.TryParse(cell.Replace(',', '.'), NumberStyles.Float, CultureInfo.InvariantCulture, out _)
             ? "write numbers with a decimal point"
             : otherwise;

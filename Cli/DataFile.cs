@@ -10,16 +10,7 @@ internal static class DataFile
 {
     internal static TimeSeries Read(string path, string? time, IReadOnlyList<string>? columns, bool dropMissing)
     {
-        if (Directory.Exists(path))
-        {
-            throw new IOException($"{path} is a folder; give a CSV file");
-        }
-
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"{path}: there is no such file; check the path (the current folder is {Directory.GetCurrentDirectory()})");
-        }
-
+        CheckExists(path);
         TimeSeriesCsvOptions options = new()
         {
             TimeColumn = time,
@@ -30,15 +21,43 @@ internal static class DataFile
         {
             return TimeSeries.ReadCsv(path, options);
         }
-        catch (TimeSeriesFormatException failure) when (IsAskedFor(failure, time, columns))
+        catch (TimeSeriesFormatException failure) when (IsAskedFor(failure, (columns ?? []).Append(time)))
         {
             throw new UsageException(failure.Message, failure);
         }
     }
 
+    /// <summary>Reads a CSV file in long format.</summary>
+    internal static IrregularDataset ReadLong(string path, IrregularCsvOptions options)
+    {
+        CheckExists(path);
+        IEnumerable<string?> asked = (options.Channels ?? []).Concat(options.Statics).Concat(options.Targets);
+        try
+        {
+            return IrregularDataset.ReadCsv(path, options);
+        }
+        catch (TimeSeriesFormatException failure) when (IsAskedFor(failure, asked.Append(options.IdColumn).Append(options.TimeColumn).Append(options.LabelColumn)))
+        {
+            throw new UsageException(failure.Message, failure);
+        }
+    }
+
+    private static void CheckExists(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new IOException($"{path} is a folder; give a CSV file");
+        }
+
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException($"{path}: there is no such file; check the path (the current folder is {Directory.GetCurrentDirectory()})");
+        }
+    }
+
     /// <summary>Whether the defect is in the header, at a column that the command line names.</summary>
-    private static bool IsAskedFor(TimeSeriesFormatException failure, string? time, IReadOnlyList<string>? columns) =>
+    private static bool IsAskedFor(TimeSeriesFormatException failure, IEnumerable<string?> asked) =>
         failure.Column is { } column
-        && (columns ?? []).Append(time).Contains(column)
+        && asked.Contains(column)
         && failure.Line == 1 + File.ReadLines(failure.Path).TakeWhile(string.IsNullOrWhiteSpace).Count();
 }

@@ -9,8 +9,6 @@ namespace Continuum.Cli;
 /// <summary>One `continuum fit`: reads, checks, trains, compares, and only then writes the results.</summary>
 internal sealed class FitRun
 {
-    private const string ModelFile = "model.safetensors";
-    private const string TrainingFile = "training.safetensors";
     private const string ForecastFile = "forecast.csv";
     private const string PlotFile = "fit.png";
 
@@ -26,37 +24,18 @@ internal sealed class FitRun
         TimeSeries data = DataFile.Read(arguments.Csv, arguments.TimeColumn, arguments.Columns, arguments.DropMissing);
         (_train, _heldOut) = arguments.Split.Apply(data);
         ContinuumRuntime.EnsureLoaded();
-        _folder = OutputFolder.Open(arguments.Folder, ModelFile, TrainingFile, ForecastFile, PlotFile);
-        _checkpoint = _folder.PathOf(TrainingFile);
+        _folder = OutputFolder.Open(arguments.Folder, FitSession.ModelFile, FitSession.TrainingFile, ForecastFile, PlotFile);
+        _checkpoint = _folder.PathOf(FitSession.TrainingFile);
     }
 
     internal static int Run(FitArguments arguments)
     {
         FitRun run = new(arguments);
-        using Interruption interruption = new();
-        try
-        {
-            run.Run(interruption.Token);
-            return ExitCode.Success;
-        }
-        catch (OperationCanceledException)
-        {
-            Failure.Report(
-                File.Exists(run._checkpoint)
-                    ? $"interrupted; {run._checkpoint} holds the state of training: run the same command with --resume to go on"
-                    : "interrupted before training began; nothing was written"
-            );
-            return interruption.ExitCode;
-        }
+        return FitSession.Run(run._checkpoint, arguments.Resume, arguments.Quiet, run.Run);
     }
 
     private void Run(CancellationToken cancellation)
     {
-        if (!_arguments.Resume && !_arguments.Quiet && File.Exists(_checkpoint))
-        {
-            Console.Error.WriteLine($"starting anew: {_checkpoint} of a fit that was ended early is replaced (--resume goes on with it)");
-        }
-
         using Forecaster model = Fit(_arguments.Options(_checkpoint), cancellation);
         TimeSeries forecast = model.Forecast(_heldOut?.Times ?? Beyond());
         List<KeyValuePair<string, TimeSeries>> rivals = _heldOut is null ? [] : [.. Rivals(model, cancellation)];
@@ -73,17 +52,10 @@ internal sealed class FitRun
         }
     }
 
-    private Forecaster Fit(FitOptions options, CancellationToken cancellation)
-    {
-        try
-        {
-            return ProgressView.Run(_arguments.Quiet, $"fitting the {FitCommand.Name(options.Model)} model", progress => Forecaster.Fit(_train, options, progress, cancellation));
-        }
-        catch (ArgumentException failure)
-        {
-            throw new UsageException(Failure.Text(failure), failure);
-        }
-    }
+    private Forecaster Fit(FitOptions options, CancellationToken cancellation) =>
+        FitSession.Checked(() =>
+            ProgressView.Run(_arguments.Quiet, $"fitting the {FitCommand.Name(options.Model)} model", progress => Forecaster.Fit(_train, options, progress, cancellation))
+        );
 
     /// <summary>Simpler forecasts of the held-out times: the mechanism without a network, and the last value for ever.</summary>
     private IEnumerable<KeyValuePair<string, TimeSeries>> Rivals(Forecaster model, CancellationToken cancellation)
@@ -129,7 +101,7 @@ internal sealed class FitRun
     {
         // The picture first: the one that may fail for reasons of its own, while nothing of an earlier fit is replaced yet.
         byte[]? picture = _arguments.Plot ? FitPlot.Draw(_arguments.DataName, model, _train, _heldOut, forecast.Times[^1]) : null;
-        List<string> written = [_folder.PathOf(ModelFile), _folder.PathOf(ForecastFile)];
+        List<string> written = [_folder.PathOf(FitSession.ModelFile), _folder.PathOf(ForecastFile)];
         model.Save(written[0]);
         forecast.WriteCsv(written[1]);
         if (picture is not null)

@@ -11,9 +11,10 @@ internal static class Program
           continuum fit examples/data/lynx-hare.csv
           continuum forecast out/lynx-hare/model.safetensors --to 1930
           continuum solve lorenz --set rho=0:28:1000 --to 10 --out runs.csv --plot runs.png
+          continuum simulate gbm --paths 100000 --plot gbm.png
           continuum doctor
 
-        Exit codes: 0 done, 1 a file, the training, every run of a solve or the installation failed, 2 wrong command line, 130 ended by Ctrl+C.
+        Exit codes: 0 done, 1 a file, the training, every run or the installation failed, 2 wrong command line, 130 ended by Ctrl+C.
         A failure is one line on the error stream; with the environment variable CONTINUUM_TRACE=1 its stack follows.
         """;
 
@@ -34,11 +35,12 @@ internal static class Program
 
     private static RootCommand Root()
     {
-        RootCommand root = new("Learns the differential equation behind a time series and forecasts with it; solves known ones.")
+        RootCommand root = new("Learns the differential equation behind time series, ordinary, stochastic or controlled, and forecasts with it; solves known ones.")
         {
             FitCommand.Create(),
             ForecastCommand.Create(),
             SolveCommand.Create(),
+            SimulateCommand.Create(),
             DoctorCommand.Create(),
         };
         Help.Extend(root, Epilogue);

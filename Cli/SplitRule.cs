@@ -13,6 +13,11 @@ internal sealed record SplitRule
 
     internal static SplitRule Default { get; } = new() { Share = 0.7, Text = "70%" };
 
+    /// <summary>The share of subjects to fit, where subjects are split instead of rows.</summary>
+    /// <exception cref="UsageException">The rule is a time, or leaves nothing to hold out.</exception>
+    internal double SubjectShare =>
+        Time is null && Share < 1 ? Share : throw new UsageException($"--split {Text}: subjects are split by their share; give one below 100%, such as 70%");
+
     private double? Time { get; init; }
 
     private double Share { get; init; }

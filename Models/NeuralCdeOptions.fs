@@ -33,7 +33,7 @@ type NeuralCdeOptions = {
     Depth: int
     /// Visits in a window of the log-signature: the equation takes one step a window.
     Window: int
-    /// Name of the explicit method (Methods.Names).
+    /// Name of the explicit method (Methods.Names). Euler suits Rectilinear, Heun suits Linear; Hermite needs order 3 for its increments.
     Method: string
     /// Steps between neighbouring knots of the path.
     StepsPerPiece: int
@@ -57,7 +57,8 @@ type NeuralCdeOptions = {
     Loop: TrainingLoopOptions
 } with
 
-    /// A classifier with 16 hidden states, one layer, Hermite paths with backward differences, one midpoint step between visits.
+    /// A classifier with 16 hidden states, one layer, Hermite paths with backward differences, one RK4 step between visits (its
+    /// quadrature reproduces the increments of a cubic path; on linear and rectilinear paths Heun and Euler do, at less cost).
     static member Default = {
         Task = NeuralCdeTask.Classification
         PerVisit = false
@@ -72,7 +73,7 @@ type NeuralCdeOptions = {
         Skip = true
         Depth = 1
         Window = 1
-        Method = "Midpoint"
+        Method = "Rk4"
         StepsPerPiece = 1
         Logarithmic = null
         FieldRate = 1.0

@@ -109,8 +109,8 @@ module SeriesScaling =
             CountUnit = data.Subjects |> Array.averageBy (fun s -> float s.Path.Rows)
         }
 
-    /// The scaled value of a channel; NaN stays. A value of 0 or less of a logarithmic channel counts as the smallest double above it would: it is
-    /// refused with an ArgumentException that names the channel by its index.
+    /// The scaled value of channel j; NaN stays. ArgumentException, naming the channel by its index, for a value of 0 or less of a
+    /// logarithmic channel.
     let value (scaling: SeriesScaling) (j: int) (raw: float) : float =
         if Double.IsNaN raw then
             nan

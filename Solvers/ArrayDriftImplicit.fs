@@ -150,8 +150,4 @@ type internal ArrayDriftImplicit<'P when 'P: struct and 'P :> ISdeCalculusSpace<
         member _.DriftEvaluations = drifts + linear.Evaluations
         member _.DiffusionEvaluations = diffusions
 
-        member _.Work = {
-            linear.Work with
-                NewtonIterations = iterations
-                NewtonFailures = failures
-        }
+        member _.Work = { linear.Work with NewtonIterations = iterations; NewtonFailures = failures }

@@ -73,7 +73,11 @@ module internal ArraySdeKernels =
             | _ -> bad $"{SdeSchemes.name scheme} is no explicit method on arrays."
 
     /// The drift alone, for its Jacobian.
-    let private driftSystem<'G when 'G: struct and 'G :> IGenericSde> (terms: ArraySdeTerms) (field: 'G) (parameters: float[]) =
+    let private driftSystem<'G when 'G: struct and 'G :> IGenericSde>
+        (terms: ArraySdeTerms)
+        (field: 'G)
+        (parameters: float[])
+        =
         if terms.IsGeneric then
             OdeSystem.OfGeneric(SdeDrift<'G> field, parameters)
         else
@@ -91,14 +95,15 @@ module internal ArraySdeKernels =
         (tolerance: Tolerance<float[]>)
         : ISdeKernel<float[], float[]> =
         terms.Accept
-            { new ISdeVisitor<ISdeKernel<float[], float[]>> with
-                member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
-                    if scheme.IsDriftImplicitEuler then
-                        let space = space<LaneReal, 'G> scheme terms field parameters 1
-                        let linear = (driftSystem<'G> terms field parameters).LinearSystem tolerance
-                        let like = Array.zeroCreate terms.Size
+            {
+                new ISdeVisitor<ISdeKernel<float[], float[]>> with
+                    member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
+                        if scheme.IsDriftImplicitEuler then
+                            let space = space<LaneReal, 'G> scheme terms field parameters 1
+                            let linear = (driftSystem<'G> terms field parameters).LinearSystem tolerance
+                            let like = Array.zeroCreate terms.Size
 
-                        ArrayDriftImplicit<ArraySdeSpace<LaneReal, 'G>>(space, terms.EffectiveNoise, linear, like)
-                    else
-                        explicit<LaneReal, 'G> scheme terms field parameters 1
+                            ArrayDriftImplicit<ArraySdeSpace<LaneReal, 'G>>(space, terms.EffectiveNoise, linear, like)
+                        else
+                            explicit<LaneReal, 'G> scheme terms field parameters 1
             }

@@ -25,7 +25,11 @@ type internal ReusedPath(path: BrownianPath) =
     /// The cell from one announced time to the one after it, or -1.
     let cellOf (from: float) (until: float) =
         let first = batch.Grid.Boundary from
-        if isNull a && first >= 0 && batch.Grid.Boundary until = first + 1 then first else -1
+
+        if isNull a && first >= 0 && batch.Grid.Boundary until = first + 1 then
+            first
+        else
+            -1
 
     let take (source: ReadOnlySpan<float>) (index: int) (sign: float) (dest: float[]) =
         if not (isNull dest) then
@@ -88,18 +92,19 @@ module internal ArraySdeRun =
     let private checkAdditive (terms: ArraySdeTerms) (parameters: float[]) (t0: float) (y0: float[]) =
         let evaluate (y: float[]) =
             terms.Accept
-                { new ISdeVisitor<float[]> with
-                    member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
-                        let values = Array.zeroCreate terms.DiffusionSize
+                {
+                    new ISdeVisitor<float[]> with
+                        member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
+                            let values = Array.zeroCreate terms.DiffusionSize
 
-                        field.Diffusion<Real>(
-                            Real t0,
-                            Real.Of(ReadOnlySpan<float> y),
-                            Real.Of(ReadOnlySpan<float> parameters),
-                            Real.Of(Span<float> values)
-                        )
+                            field.Diffusion<Real>(
+                                Real t0,
+                                Real.Of(ReadOnlySpan<float> y),
+                                Real.Of(ReadOnlySpan<float> parameters),
+                                Real.Of(Span<float> values)
+                            )
 
-                        values
+                            values
                 }
 
         let here = evaluate y0
@@ -122,14 +127,25 @@ module internal ArraySdeRun =
             match per with
             | ValueSome per when isNull per || per.Length <> terms.Size ->
                 let length = if isNull per then 0 else per.Length
-                bad $"{name} per component has {length} entries and the equation {terms.Size} components; give one for each component."
+
+                bad
+                    $"{name} per component has {length} entries and the equation {terms.Size} components; give one for each component."
             | _ -> ()
 
         check "rtol" tolerance.RtolPer
         check "atol" tolerance.AtolPer
 
     /// ArgumentException, or its kin, where method, equation, path and span do not fit each other.
-    let checkPath (scheme: SdeScheme) (terms: ArraySdeTerms) (dimension: int) (level: LevyLevel) (first: float) (last: float) (t0: float) (t1: float) =
+    let checkPath
+        (scheme: SdeScheme)
+        (terms: ArraySdeTerms)
+        (dimension: int)
+        (level: LevyLevel)
+        (first: float)
+        (last: float)
+        (t0: float)
+        (t1: float)
+        =
         let noise = terms.Noise.ToString().ToLowerInvariant()
 
         if dimension <> terms.NoiseSize then
@@ -167,7 +183,14 @@ module internal ArraySdeRun =
 
     /// The spec of paths for a method, an equation and a span: one cell for each fixed step, one cell for adaptive steps; the level that
     /// the method needs.
-    let spec (scheme: SdeScheme) (terms: ArraySdeTerms) (control: StepControl) (seed: uint64) (t0: float) (t1: float) : BrownianSpec =
+    let spec
+        (scheme: SdeScheme)
+        (terms: ArraySdeTerms)
+        (control: StepControl)
+        (seed: uint64)
+        (t0: float)
+        (t1: float)
+        : BrownianSpec =
         let struct (cells, length) =
             match control with
             | Fixed step ->
@@ -208,5 +231,4 @@ module internal ArraySdeRun =
         let nobody = Unchecked.defaultof<ISdeObserver<float[]>>
         let options = ArraySdeOptions.toSolve options
 
-        SdeIntegration<float[], float[], RealSpace>(make (), make, space, path, nobody, options, t0, t1)
-            .Run y0
+        SdeIntegration<float[], float[], RealSpace>(make (), make, space, path, nobody, options, t0, t1).Run y0

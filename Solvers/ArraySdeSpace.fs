@@ -8,7 +8,8 @@ open System
 
 /// The scratch that directional derivatives need. For one thread.
 [<Sealed>]
-type internal SdeDuals<'T when 'T: struct and 'T :> IReal<'T>>(n: int, m: int, parameterCount: int, diffusionSize: int) =
+type internal SdeDuals<'T when 'T: struct and 'T :> IReal<'T>>(n: int, m: int, parameterCount: int, diffusionSize: int)
+    =
     /// The state with a direction.
     member val Y: Dual<'T>[] = Array.zeroCreate n
     /// The parameters, constant.
@@ -25,8 +26,7 @@ type internal SdeDuals<'T when 'T: struct and 'T :> IReal<'T>>(n: int, m: int, p
 /// Sums run along the doubles and products within a group run over 'T, with the same operations in the same order for every 'T: a path has
 /// the same bits alone and in lanes. duals may be null where no method asks for derivatives.
 [<Struct; NoComparison; NoEquality>]
-type internal ArraySdeSpace<'T, 'G
-    when 'T: struct and 'T :> IReal<'T> and 'G: struct and 'G :> IGenericSde>
+type internal ArraySdeSpace<'T, 'G when 'T: struct and 'T :> IReal<'T> and 'G: struct and 'G :> IGenericSde>
     (field: 'G, noise: NoiseKind, parameters: float[], groups: int, duals: SdeDuals<'T>) =
 
     member private _.IsElementwise = noise = NoiseKind.Scalar || noise = NoiseKind.Diagonal
@@ -46,6 +46,18 @@ type internal ArraySdeSpace<'T, 'G
     member _.StateLength = groups * field.Size * ArraySdeSpace<'T, 'G>.Width
     /// Doubles of a noise vector.
     member _.NoiseLength = groups * field.NoiseSize * ArraySdeSpace<'T, 'G>.Width
+
+    /// The equation's values are written without further checks.
+    member private this.CheckState(y: float[], dest: float[], size: int) =
+        if
+            y.Length < this.StateLength
+            || dest.Length < groups * size * ArraySdeSpace<'T, 'G>.Width
+            || parameters.Length < groups * field.ParameterCount * ArraySdeSpace<'T, 'G>.Width
+        then
+            raise (
+                ArgumentException
+                    $"A state of {y.Length} numbers or {parameters.Length} parameters do not make {groups} groups of paths."
+            )
 
     /// dest += g x for scalar noise and matrices.
     member private this.AddProduct(dest: float[], g: float[], x: float[]) =
@@ -108,7 +120,12 @@ type internal ArraySdeSpace<'T, 'G
                 let value = duals.G[c].Value
                 let term = 'T.op_Multiply (duals.G[c].Tangent, value)
                 g[from + c] <- value
-                dest[from + c] <- if isNull i then term else 'T.op_Multiply (term, (NumberSpan.Of<'T> i)[from + c])
+
+                dest[from + c] <-
+                    if isNull i then
+                        term
+                    else
+                        'T.op_Multiply (term, (NumberSpan.Of<'T> i)[from + c])
 
     /// One Brownian motion for several components: g, then its derivative along i g.
     member private this.ScalarDerivative(t: float, y: float[], i: float[], g: float[], dest: float[]) =
@@ -122,7 +139,11 @@ type internal ArraySdeSpace<'T, 'G
             let from = group * n
 
             for c in 0 .. n - 1 do
-                v[c] <- if isNull i then g[from + c] else 'T.op_Multiply (g[from + c], (NumberSpan.Of<'T> i)[group])
+                v[c] <-
+                    if isNull i then
+                        g[from + c]
+                    else
+                        'T.op_Multiply (g[from + c], (NumberSpan.Of<'T> i)[group])
 
             this.Differentiate(t, group, all.Slice(from, n), ReadOnlySpan<'T> v)
 
@@ -171,22 +192,20 @@ type internal ArraySdeSpace<'T, 'G
             let m = if this.IsElementwise then 1 else field.NoiseSize
             Array.zeroCreate (this.NoiseLength * m)
 
-        member this.AllocateDiffusion _ =
-            Array.zeroCreate (groups * this.DiffusionSize * ArraySdeSpace<'T, 'G>.Width)
+        member this.AllocateDiffusion _ = Array.zeroCreate (groups * this.DiffusionSize * ArraySdeSpace<'T, 'G>.Width)
 
-        member _.Drift(t, y, dest) =
+        member this.Drift(t, y, dest) =
             let n = field.Size
             let count = field.ParameterCount
-            let state = NumberSpan.Of<'T> y
-            let p = NumberSpan.Of<'T> parameters
-            let values = NumberSpan.Of<'T> dest
+            this.CheckState(y, dest, n)
+            let time = 'T.Of t
 
             for group in 0 .. groups - 1 do
                 field.Drift<'T>(
-                    'T.Of t,
-                    state.Slice(group * n, n),
-                    p.Slice(group * count, count),
-                    values.Slice(group * n, n)
+                    time,
+                    NumberSpan.ReadPart<'T>(y, group * n, n),
+                    NumberSpan.ReadPart<'T>(parameters, group * count, count),
+                    NumberSpan.Part<'T>(dest, group * n, n)
                 )
 
             dest
@@ -195,16 +214,15 @@ type internal ArraySdeSpace<'T, 'G
             let n = field.Size
             let size = this.DiffusionSize
             let count = field.ParameterCount
-            let state = NumberSpan.Of<'T> y
-            let p = NumberSpan.Of<'T> parameters
-            let values = NumberSpan.Of<'T> dest
+            this.CheckState(y, dest, size)
+            let time = 'T.Of t
 
             for group in 0 .. groups - 1 do
                 field.Diffusion<'T>(
-                    'T.Of t,
-                    state.Slice(group * n, n),
-                    p.Slice(group * count, count),
-                    values.Slice(group * size, size)
+                    time,
+                    NumberSpan.ReadPart<'T>(y, group * n, n),
+                    NumberSpan.ReadPart<'T>(parameters, group * count, count),
+                    NumberSpan.Part<'T>(dest, group * size, size)
                 )
 
             dest

@@ -42,6 +42,22 @@ type internal NumberSpan =
             values.Length * 8 / Unsafe.SizeOf<'T>()
         )
 
+    /// Numbers from a place on, to write; the caller vouches for their being there.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Part<'T>(values: float[], start: int, count: int) : Span<'T> =
+        MemoryMarshal.CreateSpan<'T>(
+            &Unsafe.Add(&Unsafe.As<float, 'T>(&MemoryMarshal.GetArrayDataReference<float> values), start),
+            count
+        )
+
+    /// The same, to read.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member ReadPart<'T>(values: float[], start: int, count: int) : ReadOnlySpan<'T> =
+        MemoryMarshal.CreateReadOnlySpan<'T>(
+            &Unsafe.Add(&Unsafe.As<float, 'T>(&MemoryMarshal.GetArrayDataReference<float> values), start),
+            count
+        )
+
     /// A span of numbers as one of doubles; 'T is a double in disguise.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Doubles<'T>(values: Span<'T>) : Span<float> =
@@ -50,7 +66,10 @@ type internal NumberSpan =
     /// The same, to read.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Doubles<'T>(values: ReadOnlySpan<'T>) : ReadOnlySpan<float> =
-        MemoryMarshal.CreateReadOnlySpan<float>(&Unsafe.As<'T, float>(&MemoryMarshal.GetReference values), values.Length)
+        MemoryMarshal.CreateReadOnlySpan<float>(
+            &Unsafe.As<'T, float>(&MemoryMarshal.GetReference values),
+            values.Length
+        )
 
 /// Drift and diffusion given as delegates on doubles: for branches, tables, library calls. They have no lanes and no derivatives: methods
 /// that need derivatives of g refuse them and name one that does not. Several threads may call them at once in an ensemble.
@@ -58,7 +77,9 @@ type internal NumberSpan =
 type SdeDelegates(size: int, noiseSize: int, parameterCount: int, drift: ParameterField, diffusion: ParameterField) =
     static member private Real<'T>() =
         if typeof<'T> <> typeof<Real> && typeof<'T> <> typeof<LaneReal> then
-            raise (NotSupportedException $"An equation given as delegates works on doubles only, not on {typeof<'T>.Name}.")
+            raise (
+                NotSupportedException $"An equation given as delegates works on doubles only, not on {typeof<'T>.Name}."
+            )
 
     interface IGenericSde with
         member _.Size = size
@@ -108,7 +129,10 @@ type internal ArraySdeTerms(calculus: CalculusKind, noise: NoiseKind, size: int,
 
     /// The class of noise as a method sees it: one column commutes with itself.
     member _.EffectiveNoise =
-        if noise = NoiseKind.General && noiseSize = 1 then NoiseKind.Commutative else noise
+        if noise = NoiseKind.General && noiseSize = 1 then
+            NoiseKind.Commutative
+        else
+            noise
 
     /// Numbers of a value of g.
     member this.DiffusionSize = if this.IsElementwise then size else size * noiseSize
@@ -119,7 +143,8 @@ type internal ArraySdeTerms(calculus: CalculusKind, noise: NoiseKind, size: int,
 
 /// An equation of a known type.
 [<Sealed>]
-type internal ArraySdeTerms<'G when 'G: struct and 'G :> IGenericSde>(calculus: CalculusKind, noise: NoiseKind, field: 'G) =
+type internal ArraySdeTerms<'G when 'G: struct and 'G :> IGenericSde>
+    (calculus: CalculusKind, noise: NoiseKind, field: 'G) =
     inherit ArraySdeTerms(calculus, noise, field.Size, field.NoiseSize, field.ParameterCount)
     override _.IsGeneric = typeof<'G> <> typeof<SdeDelegates>
     override _.Accept visitor = visitor.Visit<'G> field
@@ -157,8 +182,7 @@ type ArraySde<'C, 'N when 'C :> Calculus and 'N :> GeneralNoise> internal (terms
 module GenericSde =
     let private bad (text: string) = raise (ArgumentException text)
 
-    let internal make<'C, 'N, 'G
-        when 'C :> Calculus and 'N :> GeneralNoise and 'G: struct and 'G :> IGenericSde>
+    let internal make<'C, 'N, 'G when 'C :> Calculus and 'N :> GeneralNoise and 'G: struct and 'G :> IGenericSde>
         (noise: NoiseKind)
         (parameters: float[])
         (field: 'G)
@@ -177,7 +201,8 @@ module GenericSde =
                 $"Diagonal noise has a Brownian motion for each component: NoiseSize must be Size, {n}; it is {m}. Take general noise for a matrix of {n} x {m}."
 
         if noise = NoiseKind.Scalar && m <> 1 then
-            bad $"Scalar noise has one Brownian motion: NoiseSize must be 1; it is {m}. Take general noise for a matrix of {n} x {m}."
+            bad
+                $"Scalar noise has one Brownian motion: NoiseSize must be 1; it is {m}. Take general noise for a matrix of {n} x {m}."
 
         ArraySde<'C, 'N>(ArraySdeTerms<'G>(NoiseTypes.calculusOf<'C>, noise, field), parameters)
 
@@ -233,7 +258,12 @@ module DelegateSde =
     /// m Brownian motions with a diffusion that does not see the state.
     let additive<'C when 'C :> Calculus> (size: int) (m: int) (drift: VectorField) (diffusion: AdditiveDiffusion) =
         if isNull diffusion then
-            raise (ArgumentNullException(nameof diffusion, "The diffusion is null; give a function that writes its values."))
+            raise (
+                ArgumentNullException(
+                    nameof diffusion,
+                    "The diffusion is null; give a function that writes its values."
+                )
+            )
 
         let field = VectorField(fun t _ dest -> diffusion.Invoke(t, dest))
         GenericSde.additive<'C, SdeDelegates> [||] (terms size m drift field)

@@ -4,6 +4,7 @@ namespace Continuum
 #nowarn "9"
 
 open System
+open System.Runtime.CompilerServices
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
@@ -69,6 +70,7 @@ type internal DrawAddress = {
             struct (a.C1, a.C2, a.C3 + uint32 k)
 
     /// The k-th counter and the seven that follow.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     member a.Lanes(k: int) : struct (Vector512<uint64> * Vector512<uint64> * Vector512<uint64>) =
         let ahead = Vector512.Create(uint64 k) + Vector512.Create(0UL, 1UL, 2UL, 3UL, 4UL, 5UL, 6UL, 7UL)
 
@@ -106,23 +108,24 @@ module internal NormalDraws =
 
     let private onePath (key: uint64) (path: uint32) (address: DrawAddress) (skip: int) (values: Span<float>) =
         let calls = (values.Length + skip + 1) / 2
+        let spare = NativePtr.stackalloc<float> 16
         let mutable k = 0
 
         // Fewer counters than this cost less one by one.
         while calls - k >= 3 do
             let struct (c1, c2, c3) = address.Lanes k
             let struct (low, high) = Philox.lanes key (Vector512.Create(uint64 path)) c1 c2 c3
-            let low = NormalQuantile.uniformLanes low
-            let high = NormalQuantile.uniformLanes high
+            Vector512.Store(NormalQuantile.uniformLanes low, spare)
+            Vector512.Store(NormalQuantile.uniformLanes high, NativePtr.add spare 8)
 
             for lane in 0 .. Math.Min(8, calls - k) - 1 do
                 let place = 2 * (k + lane) - skip
 
                 if place >= 0 then
-                    values[place] <- low.GetElement lane
+                    values[place] <- NativePtr.get spare lane
 
                 if place + 1 < values.Length then
-                    values[place + 1] <- high.GetElement lane
+                    values[place + 1] <- NativePtr.get spare (8 + lane)
 
             k <- k + 8
 

@@ -13,6 +13,12 @@ open TorchSharp
 [<Sealed>]
 type internal SdeAdjointSweep
     (driver: SdeDriver, parameters: Tensor[], tolerance: Tolerance<Tensor> voption, maxSteps: int) =
+    // Without tolerances every attempt counts, so that one accumulator serves them all; else each attempt has its own.
+    let shared =
+        match tolerance with
+        | ValueNone -> ValueSome(new GradientAccumulator(parameters))
+        | ValueSome _ -> ValueNone
+
     let sums: Tensor[] = Array.zeroCreate parameters.Length
     let mutable y: Tensor = null
     let mutable a: Tensor = null
@@ -104,23 +110,34 @@ type internal SdeAdjointSweep
 
         let accepted =
             use _ = torch.NewDisposeScope()
-            use gradients = new GradientAccumulator(parameters)
-            let struct (yNew, aNew, error) = heun t tEnd gradients
 
-            if not (Double.IsFinite error) then
-                fail Status.NonFinite t "the state or the adjoint is not finite"
-
-            let middle = driver.Snap(t, t + 0.5 * (tEnd - t))
-
-            if error <= 1.0 || middle = t || middle = tEnd || abs (tEnd - t) < 1e-12 * Math.Max(abs t, abs tEnd) then
-                addSums (gradients.ResultOrNull())
+            let move (yNew: Tensor) (aNew: Tensor) =
                 y.Dispose()
                 a.Dispose()
                 y <- yNew.DetachFromDisposeScope()
                 a <- aNew.DetachFromDisposeScope()
+
+            match shared with
+            | ValueSome gradients ->
+                let struct (yNew, aNew, _) = heun t tEnd gradients
+                move yNew aNew
                 ValueNone
-            else
-                ValueSome middle
+            | ValueNone ->
+                use gradients = new GradientAccumulator(parameters)
+                let struct (yNew, aNew, error) = heun t tEnd gradients
+
+                if not (Double.IsFinite error) then
+                    fail Status.NonFinite t "the state or the adjoint is not finite"
+
+                let middle = driver.Snap(t, t + 0.5 * (tEnd - t))
+                let shortest = 1e-12 * Math.Max(abs t, abs tEnd)
+
+                if error <= 1.0 || middle = t || middle = tEnd || abs (tEnd - t) < shortest then
+                    addSums (gradients.ResultOrNull())
+                    move yNew aNew
+                    ValueNone
+                else
+                    ValueSome middle
 
         match accepted with
         | ValueNone -> ()
@@ -130,10 +147,19 @@ type internal SdeAdjointSweep
 
     /// The cotangent of the initial state and those of the parameters (null where none) in the innermost scope.
     member _.Result() : struct (Tensor * Tensor[]) =
-        struct (a.alias (), sums |> Array.map (fun x -> if isNull x then null else x.neg ()))
+        let found =
+            match shared with
+            | ValueSome gradients -> gradients.ResultOrNull()
+            | ValueNone -> sums
+
+        struct (a.alias (), found |> Array.map (fun x -> if isNull x then null else x.neg ()))
 
     interface IDisposable with
         member _.Dispose() =
+            match shared with
+            | ValueSome gradients -> (gradients :> IDisposable).Dispose()
+            | ValueNone -> ()
+
             for x in Array.append [| y; a |] sums do
                 if not (isNull x) then
                     x.Dispose()

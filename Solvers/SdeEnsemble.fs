@@ -27,11 +27,7 @@ type SdeEnsembleOptions = {
 } with
 
     /// All processors, all states, no progress.
-    static member Default: SdeEnsembleOptions = {
-        Threads = 0
-        Keep = SdeKeep.Samples
-        Progress = null
-    }
+    static member Default: SdeEnsembleOptions = { Threads = 0; Keep = SdeKeep.Samples; Progress = null }
 
 /// Collects what the workers found, chunk by chunk.
 [<Sealed>]
@@ -41,7 +37,9 @@ type internal SdeHarvest(task: SdeEnsembleTask, ensemble: SdeEnsembleOptions) =
     let rows = task.Times.Length + 1
     let chunks = task.Chunks
     let keepsSamples = ensemble.Keep.IsSamples
-    let samples: float[][] = Array.init rows (fun _ -> if keepsSamples then Array.zeroCreate (count * n) else null)
+
+    let samples: float[][] =
+        Array.init rows (fun _ -> if keepsSamples then Array.zeroCreate (count * n) else null)
 
     let moments: SdeMoments[][] =
         Array.init chunks.Count (fun _ -> if keepsSamples then [||] else Array.init rows (fun _ -> SdeMoments n))
@@ -116,8 +114,7 @@ type internal SdeHarvest(task: SdeEnsembleTask, ensemble: SdeEnsembleOptions) =
 
                 ValueSome(total.At(times[row]))
 
-        let sample row =
-            SdeSample(times[row], count, n, samples[row], failed, failures.Length, statistics row)
+        let sample row = SdeSample(times[row], count, n, samples[row], failed, failures.Length, statistics row)
 
         SdeEnsembleSolution(
             count,
@@ -134,7 +131,12 @@ type internal SdeHarvest(task: SdeEnsembleTask, ensemble: SdeEnsembleOptions) =
 module SdeEnsemble =
     let private bad (text: string) = raise (ArgumentException text)
 
-    let private check (terms: ArraySdeTerms) (options: ArraySdeOptions) (ensemble: SdeEnsembleOptions) (problem: SdeEnsembleProblem) =
+    let private check
+        (terms: ArraySdeTerms)
+        (options: ArraySdeOptions)
+        (ensemble: SdeEnsembleOptions)
+        (problem: SdeEnsembleProblem)
+        =
         let count = problem.Count
 
         if count < 1 then
@@ -147,13 +149,16 @@ module SdeEnsemble =
             bad $"Paths have numbers 0 to 2^32 - 1; {count} paths from {problem.FirstPath} on go beyond."
 
         if isNull problem.Initial || isNull problem.Parameters then
-            bad "Initial states and parameters of an ensemble must not be null; without parameters of their own paths take [||]."
+            bad
+                "Initial states and parameters of an ensemble must not be null; without parameters of their own paths take [||]."
 
         if problem.Initial.Length <> 1 && problem.Initial.Length <> count then
-            bad $"Initial states: give one for all paths or one for each; got {problem.Initial.Length} for {count} paths."
+            bad
+                $"Initial states: give one for all paths or one for each; got {problem.Initial.Length} for {count} paths."
 
         if problem.Parameters.Length > 1 && problem.Parameters.Length <> count then
-            bad $"Parameters: give none, one set for all paths or one for each; got {problem.Parameters.Length} for {count} paths."
+            bad
+                $"Parameters: give none, one set for all paths or one for each; got {problem.Parameters.Length} for {count} paths."
 
         problem.Initial |> Array.iteri (fun i y -> ArraySdeRun.checkState terms $"Initial state {i}" y)
 
@@ -165,11 +170,13 @@ module SdeEnsemble =
                 bad $"Parameter set {i} has {length} entries; the equation reads {terms.ParameterCount}.")
 
         if int64 count * int64 terms.Size > int64 Array.MaxLength && ensemble.Keep.IsSamples then
-            bad $"{count} states of {terms.Size} components do not fit into an array; keep moments, or solve the paths in parts with FirstPath."
+            bad
+                $"{count} states of {terms.Size} components do not fit into an array; keep moments, or solve the paths in parts with FirstPath."
 
         match options.SaveAt, options.Control with
         | DenseOutput, _ -> bad "An ensemble keeps values at times, no dense output; take Times, or solve single paths."
-        | EverySteps, Adaptive _ -> bad "Adaptive steps differ from path to path; take Times for an ensemble, or fixed steps."
+        | EverySteps, Adaptive _ ->
+            bad "Adaptive steps differ from path to path; take Times for an ensemble, or fixed steps."
         | _ -> ()
 
     /// Whether lanes do what is asked for; the rest is solved path by path.
@@ -179,8 +186,10 @@ module SdeEnsemble =
     let private worker (task: SdeEnsembleTask) : SdeBlock =
         if suitsLanes task.Scheme task.Terms task.Options task.Plan then
             task.Terms.Accept
-                { new ISdeVisitor<SdeBlock> with
-                    member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) = new SdeLaneBlock<'G>(task, field)
+                {
+                    new ISdeVisitor<SdeBlock> with
+                        member _.Visit<'G when 'G: struct and 'G :> IGenericSde>(field: 'G) =
+                            new SdeLaneBlock<'G>(task, field)
                 }
         else
             SdeBlock task
@@ -238,7 +247,10 @@ module SdeEnsemble =
 
         let plan =
             if isFixed then
-                SdePlan.ofOptions (ArraySdeOptions.toSolve { options with Cancellation = Threading.CancellationToken.None }) t0 t1
+                SdePlan.ofOptions
+                    (ArraySdeOptions.toSolve { options with Cancellation = Threading.CancellationToken.None })
+                    t0
+                    t1
             else
                 SdePlan.Nothing
 

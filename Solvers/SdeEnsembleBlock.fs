@@ -211,7 +211,11 @@ type internal SdeLaneBlock<'G when 'G: struct and 'G :> IGenericSde>(task: SdeEn
         Array.map2
             (fun (from: float) (until: float) ->
                 let first = grid.Boundary from
-                if task.Spec.Level <> LevyLevel.Area && first >= 0 && grid.Boundary until = first + 1 then first else -1)
+
+                if task.Spec.Level <> LevyLevel.Area && first >= 0 && grid.Boundary until = first + 1 then
+                    first
+                else
+                    -1)
             plan.From
             plan.To
 

@@ -23,13 +23,7 @@ type internal SdePlan = {
 } with
 
     /// No steps.
-    static member Nothing: SdePlan = {
-        From = [||]
-        To = [||]
-        Saves = [||]
-        Times = [||]
-        IsComplete = false
-    }
+    static member Nothing: SdePlan = { From = [||]; To = [||]; Saves = [||]; Times = [||]; IsComplete = false }
 
 /// Steps that stay where they are.
 [<Sealed>]
@@ -84,11 +78,7 @@ type private Listener() =
         member this.Saved(_, r) =
             let last = this.To.Count - 1
 
-            this.Saves.Add {
-                Step = last
-                Time = r
-                IsEnd = last < 0 || r = this.To[last]
-            }
+            this.Saves.Add { Step = last; Time = r; IsEnd = last < 0 || r = this.To[last] }
 
 /// Construction.
 [<RequireQualifiedAccess>]

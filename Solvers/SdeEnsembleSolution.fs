@@ -32,10 +32,15 @@ type SdeHistogram = {
 /// The states of all paths of an ensemble at one time. Values are null where only moments were kept.
 [<Sealed>]
 type SdeSample
-    internal (time: float, count: int, size: int, values: float[], failed: bool[], failures: int, moments: SdeStatistics voption) =
+    internal
+    (time: float, count: int, size: int, values: float[], failed: bool[], failures: int, moments: SdeStatistics voption)
+    =
     let need what =
         if isNull values then
-            raise (InvalidOperationException $"{what} needs the states of the paths, and only moments were kept; solve with SdeKeep.Samples.")
+            raise (
+                InvalidOperationException
+                    $"{what} needs the states of the paths, and only moments were kept; solve with SdeKeep.Samples."
+            )
 
     let check (column: int) =
         if column < 0 || column >= size then
@@ -78,7 +83,7 @@ type SdeSample
 
     /// The states one after another (count x size); NaN where a failed path never came.
     /// InvalidOperationException where only moments were kept.
-    member _.Values : ReadOnlySpan<float> =
+    member _.Values: ReadOnlySpan<float> =
         need "A sample"
         ReadOnlySpan<float> values
 
@@ -130,13 +135,21 @@ type SdeSample
                 let high = Math.Min(low + 1, sorted.Length - 1)
                 let weight = at - float low
                 // no difference of infinite values where none is needed
-                if weight = 0.0 then sorted[low] else sorted[low] + weight * (sorted[high] - sorted[low]))
+                if weight = 0.0 then
+                    sorted[low]
+                else
+                    sorted[low] + weight * (sorted[high] - sorted[low]))
 
     /// Counts of a component between increasing edges, two or more. ArgumentException where edges do not increase; InvalidOperationException
     /// where only moments were kept.
     member this.Histogram(column: int, edges: float[]) : SdeHistogram =
         if edges.Length < 2 || Seq.exists (fun (a, b) -> not (a < b)) (Seq.pairwise edges) then
-            raise (ArgumentException("A histogram needs two or more edges, each larger than the one before it.", nameof edges))
+            raise (
+                ArgumentException(
+                    "A histogram needs two or more edges, each larger than the one before it.",
+                    nameof edges
+                )
+            )
 
         let counts: int64[] = Array.zeroCreate (edges.Length - 1)
         let mutable below = 0L
@@ -153,17 +166,21 @@ type SdeSample
                 let bin = if found >= 0 then found else ~~~found - 1
                 counts[Math.Min(bin, last - 1)] <- counts[Math.Min(bin, last - 1)] + 1L
 
-        {
-            Edges = Array.copy edges
-            Counts = counts
-            Below = below
-            Above = above
-        }
+        { Edges = Array.copy edges; Counts = counts; Below = below; Above = above }
 
 /// The results of an ensemble of paths.
 [<Sealed>]
 type SdeEnsembleSolution
-    internal (count: int, size: int, finalTime: float, method: string, failures: SdeFailure[], samples: SdeSample[], final: SdeSample) =
+    internal
+    (
+        count: int,
+        size: int,
+        finalTime: float,
+        method: string,
+        failures: SdeFailure[],
+        samples: SdeSample[],
+        final: SdeSample
+    ) =
     let byPath = Dictionary<int, SdeFailure>()
 
     do

@@ -162,7 +162,8 @@ type internal SdeIntegration<'S, 'X, 'P when 'P :> INormedSpace<'S>>
                 stop
 
         let rest = abs (limit - t)
-        let wanted = Math.Min(length, options.MaxStep)
+        // Snap may add a sixteenth.
+        let wanted = Math.Min(length, options.MaxStep / 1.0625)
 
         if wanted >= rest * (1.0 - 1e-9) then
             limit

@@ -102,8 +102,15 @@ type internal SdeMoments(n: int) =
 
     /// A block: component c of path i at values[offset + c componentStride + i pathStride]; without those whose failed[failedFrom + i].
     member _.AddBlock
-        (values: float[], offset: int, componentStride: int, pathStride: int, length: int, failed: bool[], failedFrom: int)
-        =
+        (
+            values: float[],
+            offset: int,
+            componentStride: int,
+            pathStride: int,
+            length: int,
+            failed: bool[],
+            failedFrom: int
+        ) =
         if rows.Length < n * length then
             rows <- Array.zeroCreate (n * length)
 
@@ -150,7 +157,10 @@ type internal SdeMoments(n: int) =
             Mean = Array.map none mean
             Covariance =
                 Array2D.init n n (fun i j ->
-                    if count < 2L then nan else products[Math.Max(i, j) * n + Math.Min(i, j)] / float (count - 1L))
+                    if count < 2L then
+                        nan
+                    else
+                        products[Math.Max(i, j) * n + Math.Min(i, j)] / float (count - 1L))
             Minimum = Array.map none minimum
             Maximum = Array.map none maximum
         }
@@ -159,12 +169,14 @@ type internal SdeMoments(n: int) =
 [<Struct>]
 type internal SdeChunks(count: int, size: int) =
     /// Groups of eight paths that are stepped together.
-    member _.Groups = (let g = int (Environment.GetEnvironmentVariable "SDE_GROUPS") in Math.Clamp(g / size, 1, g))
+    member _.Groups = Math.Clamp(16 / size, 1, 16)
     /// Paths of a block.
     member this.Block = 8 * this.Groups
+
     /// Paths of a chunk, the unit of work of a thread: 256 chunks where there are many paths.
     member this.Chunk =
         let blocks = (count + this.Block - 1) / this.Block
         this.Block * Math.Max(1, (blocks + 255) / 256)
+
     /// Number of chunks.
     member this.Count = (count - 1) / this.Chunk + 1

@@ -55,11 +55,20 @@ module internal SdeSums =
         let wideA = Vector<float> a
         let wideB = Vector<float> b
 
-        over dest count (fun i -> load y i + wideA * load f i + wideB * load g i) (fun i ->
-            y[i] + a * f[i] + b * g[i])
+        over dest count (fun i -> load y i + wideA * load f i + wideB * load g i) (fun i -> y[i] + a * f[i] + b * g[i])
 
     /// dest = y + a f + b g + c k, from left to right.
-    let add3 (dest: float[]) (y: float[]) (a: float) (f: float[]) (b: float) (g: float[]) (c: float) (k: float[]) (count: int) =
+    let add3
+        (dest: float[])
+        (y: float[])
+        (a: float)
+        (f: float[])
+        (b: float)
+        (g: float[])
+        (c: float)
+        (k: float[])
+        (count: int)
+        =
         check y count
         check f count
         check g count
@@ -68,11 +77,8 @@ module internal SdeSums =
         let wideB = Vector<float> b
         let wideC = Vector<float> c
 
-        over
-            dest
-            count
-            (fun i -> load y i + wideA * load f i + wideB * load g i + wideC * load k i)
-            (fun i -> y[i] + a * f[i] + b * g[i] + c * k[i])
+        over dest count (fun i -> load y i + wideA * load f i + wideB * load g i + wideC * load k i) (fun i ->
+            y[i] + a * f[i] + b * g[i] + c * k[i])
 
     /// dest = y + g x.
     let product1 (dest: float[]) (y: float[]) (g: float[]) (x: float[]) (count: int) =
@@ -175,7 +181,15 @@ module internal SdeSums =
         j
 
     /// dest = from + sum_{first <= j < count} a_j f_j over `length` numbers, a_first not zero; f_j is not looked at where a_j = 0.
-    let rec private addFrom (dest: float[]) (from: float[]) (a: float[]) (f: float[][]) (first: int) (count: int) (length: int) =
+    let rec private addFrom
+        (dest: float[])
+        (from: float[])
+        (a: float[])
+        (f: float[][])
+        (first: int)
+        (count: int)
+        (length: int)
+        =
         let second = next a (first + 1) count
         let third = if second < count then next a (second + 1) count else count
 
@@ -219,7 +233,15 @@ module internal SdeSums =
                     addFrom dest dest c x rest count length
 
     /// dest = y + sum_{first <= k < count} g_k x_k componentwise, first < count.
-    let rec products (dest: float[]) (y: float[]) (g: float[][]) (x: float[][]) (first: int) (count: int) (length: int) =
+    let rec products
+        (dest: float[])
+        (y: float[])
+        (g: float[][])
+        (x: float[][])
+        (first: int)
+        (count: int)
+        (length: int)
+        =
         let taken =
             match count - first with
             | 1 ->

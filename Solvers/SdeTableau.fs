@@ -120,14 +120,12 @@ module internal SdeTableauChecks =
         [| row.W; row.H; row.R; row.Q; row.C |]
         |> Array.map (fun list -> if j < list.Length then list[j] else Rational.Zero)
 
-    let order (root: JsonElement) name =
-        if has root name then (find root name).GetDouble() else nan
+    let order (root: JsonElement) name = if has root name then (find root name).GetDouble() else nan
 
     /// Rows of the noise in the stages, one for each, from the lists under "aW", "aH", ...
     let noiseRows (root: JsonElement) (stages: int) =
         let given =
-            functionals
-            |> Array.map (fun f -> if has root ("a" + f) then rows (find root ("a" + f)) else [||])
+            functionals |> Array.map (fun f -> if has root ("a" + f) then rows (find root ("a" + f)) else [||])
 
         Array.init stages (fun s ->
             noiseRow (fun f ->
@@ -208,7 +206,17 @@ module internal SdeTableauChecks =
 /// A stochastic Runge-Kutta method: checked coefficients and what follows from them. Immutable.
 [<Sealed; AllowNullLiteral(false)>]
 type SdeTableau internal (facts: SdeFacts, reading: SdeReading) =
-    let { C = c; A = a; Noise = noise; B = b; Result = result; Error = error; ErrorNoise = errorNoise } = reading
+    let {
+            C = c
+            A = a
+            Noise = noise
+            B = b
+            Result = result
+            Error = error
+            ErrorNoise = errorNoise
+        } =
+        reading
+
     let stages = c.Length
     let floats (row: Rational[]) = row |> Array.map (fun x -> x.ToDouble())
 

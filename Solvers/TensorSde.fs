@@ -40,14 +40,23 @@ module TensorSde =
         : BrownianSpec =
         ArgumentNullException.ThrowIfNull(sde, nameof sde)
         SolveOptions.check (TensorSdeOptions.toSolve options) t0 t1
+        TensorSdeRun.checkState y0
         let terms = sde.Terms
+        let span = abs (t1 - t0)
 
         let struct (cells, length) =
             match options.Control with
-            | Fixed step ->
-                let count = Math.Max(1.0, Math.Ceiling(abs (t1 - t0) / step * (1.0 - 1e-12)))
-                struct (int count, count * step)
-            | Adaptive _ -> struct (1, abs (t1 - t0))
+            | Fixed step when step < span ->
+                let count = Math.Ceiling(span / step * (1.0 - 1e-12))
+
+                if count > 1e9 then
+                    raise (
+                        ArgumentException
+                            $"A step of {step} divides the span [{t0}, {t1}] into {count:g3} steps; take longer ones."
+                    )
+
+                struct (int count, Math.Max(span, count * step))
+            | _ -> struct (1, span)
 
         let struct (start, finish) =
             if t1 > t0 then
@@ -93,6 +102,7 @@ module TensorSde =
         let terms = sde.Terms
         SolveOptions.check (TensorSdeOptions.toSolve options) t0 t1
         TensorSdeRun.check method.Scheme terms path t0 t1 y0
+        TensorSdeRun.checkTolerance options.Tolerance y0
         let wants (x: Tensor) = not (isNull x) && x.requires_grad
 
         let needed =

@@ -133,8 +133,8 @@ module internal TensorSdeRun =
         | LevyLevel.SpaceTime -> has <> LevyLevel.Increments
         | _ -> has = needs
 
-    /// ArgumentException, or its kin, where state, path or span do not fit the equation and the method.
-    let check (scheme: SdeScheme) (terms: SdeTerms) (path: IBrownian<Tensor>) (t0: float) (t1: float) (y0: Tensor) =
+    /// ArgumentException unless the state is a floating point tensor of shape (..., n) that is not empty.
+    let checkState (y0: Tensor) =
         if isNull y0 || y0.numel () = 0L then
             bad "The initial state is empty; give a tensor with at least one element."
 
@@ -145,6 +145,19 @@ module internal TensorSdeRun =
         if y0.dim () = 0L then
             bad
                 "The initial state must have shape (..., n), its last extent the number of components; it is a number. Use y.reshape(1)."
+
+    /// ArgumentException where a tolerance per component does not have the state's shape.
+    let checkTolerance (tolerance: Tolerance<Tensor>) (y0: Tensor) =
+        for name, per in [ "rtol", tolerance.RtolPer; "atol", tolerance.AtolPer ] do
+            match per with
+            | ValueSome per when not (per.shape.AsSpan().SequenceEqual y0.shape) ->
+                bad
+                    $"{name} per component has shape {Tensors.shapeText per} and the state has {Tensors.shapeText y0}; give one entry for each component."
+            | _ -> ()
+
+    /// ArgumentException, or its kin, where state, path or span do not fit the equation and the method.
+    let check (scheme: SdeScheme) (terms: SdeTerms) (path: IBrownian<Tensor>) (t0: float) (t1: float) (y0: Tensor) =
+        checkState y0
 
         if isNull (box path) then
             raise (ArgumentNullException(nameof path, "The path is null; give a TensorBrownian."))

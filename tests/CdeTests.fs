@@ -304,7 +304,7 @@ let private ways (scheme: ControlScheme) =
                     SaveAt = CdeSave.Observations
             }
 
-            holds (CdeLaws.sameGradient 1e-6 (problem ()) adaptive same)
+            holds (CdeLaws.sameGradient 1e-5 (problem ()) adaptive same)
 
         testCase "Reversible = Recorded of the coupled method"
         <| fun () ->

@@ -48,7 +48,7 @@ let private data =
                 table [| "b"; "a"; "a" |] [| 0.0; 5.0; 5.0 |] [| 1.0; 2.0; 3.0 |])
 
             refuses [ "channel 'x' has no value" ] (fun () -> table [| "a" |] [| 0.0 |] [| nan |])
-            refuses [ "subject 'a'"; "infinite" ] (fun () -> table [| "a" |] [| 0.0 |] [| infinity |])
+            refuses [ "subject 'a'"; "Infinity" ] (fun () -> table [| "a" |] [| 0.0 |] [| infinity |])
             refuses [ "'x' has 1 rows; the table has 2" ] (fun () -> table [| "a"; "a" |] [| 0.0; 1.0 |] [| 1.0 |])
 
             refuses [ "'event' of subject 'a' is 0 in row 0 and 1 in row 1" ] (fun () ->

@@ -42,30 +42,30 @@ let tests =
                 Expect.isLessThan (abs (found[0, lag - 1] - Math.Pow(0.6, lag))) 0.03 $"lag {lag}: {found[0, lag - 1]}"
         }
 
-        test "samples of one law have ordinary p-values, others small ones" {
+        test "p-values of samples of one law are uniform, those of others small" {
             // One stream: generators of neighbouring seeds are related.
-            let both = normals 11 110 8
-            let a = Array3D.init 60 8 1 (fun p t _ -> both[p, t, 0])
-            let b = Array3D.init 50 8 1 (fun p t _ -> both[60 + p, t, 0])
-            let wide = normals 4 50 8 |> Array3D.map (fun v -> 2.0 * v)
-            let drifting = Array3D.init 50 8 1 (fun p t _ -> b[p, t, 0] + 0.2 * float t)
+            let pool = normals 11 900 6
+            let sample first = Array3D.init 15 6 1 (fun p t _ -> pool[first + p, t, 0])
+            let walk (x: float[,,]) = x |> Array3D.mapi (fun p t c _ -> Seq.sum (seq { for s in 0..t -> x[p, s, c] }))
+            let wide (x: float[,,]) = x |> Array3D.map (fun v -> 3.0 * v)
+            let drifting (x: float[,,]) = x |> Array3D.mapi (fun _ t _ v -> v + 0.5 * float t)
             let kernel = SignatureKernel.defaults
 
-            let pairs = [
-                "Kolmogorov-Smirnov", PathMetrics.marginalDistance true 99 1
-                "Wasserstein", PathMetrics.marginalDistance false 99 1
-                "signatures", PathMetrics.signatureDiscrepancy kernel 99 1
+            let distances = [
+                "Kolmogorov-Smirnov", PathMetrics.marginalDistance true, drifting
+                "Wasserstein", PathMetrics.marginalDistance false, wide
+                "signatures", PathMetrics.signatureDiscrepancy kernel, drifting
+                "autocorrelation", PathMetrics.autocorrelationDistance 2 false, walk
+                "autocorrelation of squares", PathMetrics.autocorrelationDistance 2 true, walk
             ]
 
-            for name, distance in pairs do
-                Expect.isGreaterThan (distance a b).PValue 0.05 $"{name}, one law"
-                Expect.isLessThan (distance a drifting).PValue 0.03 $"{name}, drifting"
-
-            Expect.isLessThan (PathMetrics.marginalDistance false 99 1 a wide).PValue 0.03 "wide"
-            let walk (x: float[,,]) = Array3D.init 50 8 1 (fun p t _ -> Seq.sum (seq { for s in 0..t -> x[p, s, 0] }))
-            let correlated = PathMetrics.autocorrelationDistance 2 false 99 1 (walk b) (normals 6 50 8)
-            Expect.isLessThan correlated.PValue 0.03 "autocorrelations"
-            Expect.isGreaterThan (PathMetrics.autocorrelationDistance 2 true 99 1 a b).PValue 0.05 "squares of one law"
+            for name, distance, change in distances do
+                let pairs = Array.init 30 (fun k -> distance 39 k (sample (30 * k)) (sample (30 * k + 15)))
+                let mean = pairs |> Array.averageBy _.PValue
+                // The mean of 30 uniform numbers has the deviation 0.053.
+                Expect.isLessThan (abs (mean - 0.5)) 0.2 $"{name}: mean p-value {mean} under one law"
+                let other = distance 99 1 (sample 0) (change (sample 15))
+                Expect.isLessThan other.PValue 0.06 $"{name}: another law, {other}"
         }
 
         test "the discrepancy of signatures is that of the tensors" {
