@@ -58,6 +58,7 @@ let main arguments =
         StructuredTests.tests
         ExamplesTests.tests
         CliTests.tests
+        CliSdeTests.tests
         CliSolveTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments

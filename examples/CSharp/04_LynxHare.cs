@@ -42,5 +42,5 @@ internal static class LynxHare
         Math.Sqrt(Enumerable.Range(0, truth.Count).Average(row => Math.Pow(forecast[row, column] - truth[row, column], 2)));
 
     /// <summary>examples/data, beside the folder of this file.</summary>
-    private static string Data([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "..", "data");
+    internal static string Data([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "..", "data");
 }

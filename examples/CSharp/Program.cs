@@ -13,6 +13,8 @@ Action[] examples =
     PredatorPrey.Run,
     Epidemics.Run,
     NoisyPaths.Run,
+    Markets.Run,
+    Patients.Run,
 ];
 
 switch (args)

@@ -16,6 +16,8 @@ public static class Cases
             .. CdeCases.All,
             .. StochasticSnippets.All,
             .. ControlledSnippets.All,
+            .. NeuralSdeCases.All,
+            .. NeuralCdeCases.All,
             .. FitCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
