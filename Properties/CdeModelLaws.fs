@@ -138,6 +138,25 @@ module CdeModelLaws =
         |> Array.max
         |> result "the prediction at a visit is that from the series up to it" 1e-12
 
+    /// A stream that is pushed the visits one by one predicts what the whole series does at each of them.
+    let streaming (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
+        let over = model.PredictOverTime data
+
+        Array.init data.Count (fun i ->
+            let subject = data.Subjects[i]
+            use stream = new NeuralCdeStream(model, subject.Statics)
+
+            let pushed =
+                Array.init subject.Path.Rows (fun k ->
+                    stream.Push(
+                        subject.Path.Times[k],
+                        Array.init subject.Path.Columns (fun j -> subject.Path.Values[k, j])
+                    ))
+
+            distance over[i] (array2D pushed))
+        |> Array.max
+        |> result "a stream predicts what the series does" 1e-10
+
     let private later (data: IrregularSeries) =
         data.Subjects
         |> Array.mapi (fun i s ->

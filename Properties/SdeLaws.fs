@@ -290,6 +290,46 @@ module SdeLaws =
                     |> String.concat ", "
             })
 
+    /// An adaptive solve is the composition of the method's own steps between its ends (through the middle, where steps are taken in halves), to the
+    /// last bit.
+    let adaptiveStepsAreSteps (method: SdeMethod<'C, 'N>) (problem: SdeProblem<'C, 'N>) (tolerance: float) : LawResult =
+        inScope (fun () ->
+            use path = SdeProblems.path problem 1 (levelOf method problem) seed
+
+            let options = {
+                TensorSdeOptions.adaptive tolerance tolerance with
+                    Differentiation = Differentiation.None
+                    SaveAt = EverySteps
+            }
+
+            let solution = solve options method problem path
+            let ends = solution.Times
+
+            let step (from: float) (towards: float) (y: Tensor) =
+                let single = { options with Control = Fixed(abs (towards - from)); SaveAt = EndOnly }
+                (TensorSde.solve single method problem.Sde path from towards y).EnsureSuccess().Final
+
+            let gaps =
+                Array.init (ends.Length - 1) (fun i ->
+                    let start = solution.States.select (0L, int64 i)
+                    let finish = solution.States.select (0L, int64 (i + 1))
+                    let a, b = ends[i], ends[i + 1]
+
+                    let again =
+                        if method.HasErrorEstimate then
+                            step a b start
+                        else
+                            let middle = path.Snap(a, a + 0.5 * (b - a))
+                            step a middle start |> step middle b
+
+                    largest again finish)
+
+            {
+                Law = $"{method.Name}: adaptive steps are the method's own, on {problem.Name}"
+                Holds = gaps.Length > 2 && Array.max gaps = 0.0
+                Detail = $"largest difference %.1e{Array.max gaps} over {gaps.Length} steps"
+            })
+
     /// Every end of an attempted step becomes the end of a step: nothing that was seen of the path is skipped after a rejection.
     let rejectedEndsAreKept (method: SdeMethod<'C, 'N>) (problem: SdeProblem<'C, 'N>) (tolerance: float) : LawResult =
         inScope (fun () ->

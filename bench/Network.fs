@@ -27,17 +27,20 @@ let inputs (batch: int) (dim: int) (dtype: torch.ScalarType) : Tensor =
 
     Tensors.ofArray data [| int64 batch; int64 dim |] dtype torch.CPU
 
-/// A multilayer perceptron with tanh between its layers: weight, bias, weight, bias, ...
-type Mlp(widths: int[], gain: float, dtype: torch.ScalarType) =
+/// A multilayer perceptron with tanh between its layers, numbered from `first`: weight, bias, weight, bias, ...
+type Mlp(widths: int[], gain: float, dtype: torch.ScalarType, first: int) =
     let parameters: Modules.Parameter[] = [|
         for l in 0 .. widths.Length - 2 do
-            let struct (weight, bias) = layer l widths[l] widths[l + 1] gain
+            let struct (weight, bias) = layer (first + l) widths[l] widths[l + 1] gain
             let shape = [| int64 widths[l + 1]; int64 widths[l] |]
             torch.nn.Parameter(Tensors.ofArray weight shape dtype torch.CPU)
             torch.nn.Parameter(Tensors.ofArray bias [| int64 bias.Length |] dtype torch.CPU)
     |]
 
     let layers = parameters.Length / 2
+
+    /// Layers from 0.
+    new(widths, gain, dtype) = Mlp(widths, gain, dtype, 0)
 
     member _.Parameters = parameters
 

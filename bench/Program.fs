@@ -20,6 +20,18 @@ let private workloads: (string * (Settings -> unit))[] = [|
         Memory.run settings
     "kepler", Kepler.run
     "sensitivity", Sensitivities.run
+    "brownian", Brownian.run
+    "sde_ensemble", SdeEnsemble.run
+    "neural_sde_forward", NeuralSde.forward
+    "neural_sde_train",
+    fun settings ->
+        NeuralSdeTrain.train settings
+        NeuralSdeTrain.memory settings
+    "neural_cde_coeffs", NeuralCde.coefficients
+    "neural_cde_forward", NeuralCde.forward
+    "neural_cde_train", NeuralCde.train
+    "log_signature", Signature.logSignature
+    "log_ode", Signature.logOde
     "limits", Limits.run
     "work_precision_nonstiff", WorkPrecision.nonstiff
     "work_precision_stiff", WorkPrecision.stiff
@@ -62,6 +74,10 @@ let main arguments =
     | [| "--memory"; way; steps |] ->
         torch.set_num_threads 1
         Memory.child way (int steps)
+        0
+    | [| "--memory-sde"; way; steps |] ->
+        torch.set_num_threads 1
+        NeuralSdeTrain.child way (int steps)
         0
     | _ ->
         let start = { Settings = { Json = false; Runs = 7; Threads = 1 }; Names = []; Bad = false }

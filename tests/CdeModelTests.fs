@@ -352,6 +352,9 @@ let private repeatable =
 
                     if options.Depth = 1 then
                         again.PredictOverTime data |> ignore
+                        use stream = new NeuralCdeStream(again, [||])
+                        stream.Push(0.1, [| 0.5; nan |]) |> ignore
+                        stream.Push(0.4, [| 0.2; 0.3 |]) |> ignore
 
             try
                 for options, data in
@@ -389,6 +392,7 @@ let private laws =
                 if options.Depth = 1 then
                     holds (CdeModelLaws.causality model data)
                     holds (CdeModelLaws.truncation model data)
+                    holds (CdeModelLaws.streaming model data)
 
         testCase "a path that looks ahead breaks causality"
         <| fun () ->

@@ -155,6 +155,37 @@ let private baselineTests =
 
 let private neuralTests =
     testList "NeuralSde" [
+        test "the memory holds weighted means of increments and of their products, and the last increments" {
+            use _ = torch.NewDisposeScope()
+            use memory = new PathMemory([| 1.0; 3.0 |], 2, 2, [| 1.0; 0.5; 0.5; 1.0 |])
+            let row (values: float[]) = Tensors.ofArray values [| 1L; 2L |] torch.float64 torch.CPU
+            // Two steps, of length 1 and 4: increments over the root of their step.
+            let one, two = [| 0.6; -0.4 |], [| 0.5; 1.5 |]
+            let state = memory.Update(memory.Initial 1L, row one, 1.0)
+            let found = Tensors.toArray (memory.Update(state, row [| 1.0; 3.0 |], 4.0))
+
+            let mix life start (first: float) (second: float) =
+                let a, b = Math.Pow(2.0, -1.0 / life), Math.Pow(2.0, -4.0 / life)
+                b * (a * start + (1.0 - a) * first) + (1.0 - b) * second
+
+            let expected = [|
+                for life in [ 1.0; 3.0 ] do
+                    for j in 0..1 -> mix life 0.0 (one[j]) (two[j])
+
+                for life in [ 1.0; 3.0 ] do
+                    for i in 0..1 do
+                        for j in 0..1 -> mix life (if i = j then 1.0 else 0.5) (one[i] * one[j]) (two[i] * two[j])
+
+                yield! two
+                yield! one
+            |]
+
+            Expect.equal found.Length expected.Length "size"
+
+            for k in 0 .. found.Length - 1 do
+                Expect.floatClose Accuracy.high found[k] expected[k] $"number {k}"
+        }
+
         test "finds drift, volatility and correlation of an Ornstein-Uhlenbeck pair" {
             let options = {
                 quick with
@@ -246,7 +277,18 @@ let private neuralTests =
         }
 
         test "paths do not depend on how the batch is split" {
-            use model = (fit { quick with HalfLives = [| 4.0 |]; Lags = 2; TimeInput = true } [| data |]).Model
+            use model =
+                (fit
+                    {
+                        quick with
+                            HalfLives = [| 4.0 |]
+                            Lags = 2
+                            TimeInput = true
+                            Loop = { quick.Loop with Iterations = 4 }
+                    }
+                    [| data |])
+                    .Model
+
             let times = Array.init 6 (fun k -> model.LastTime + 0.5 * float (k + 1))
             let simulate first count = model.Simulate(ValueNone, times, 9UL, first, count, 2)
             SdeModelLaws.splitPaths "neural SDE" simulate 10 3 |> holds
@@ -255,6 +297,7 @@ let private neuralTests =
         }
 
         test "independent noise is a diagonal equation, correlated noise a general one" {
+            let quick = { quick with Loop = { quick.Loop with Iterations = 1 } }
             use one = (fit { quick with Correlated = false } [| data |]).Model
             Expect.equal (one.Network.DiagonalSde null).Terms.Noise NoiseKind.Diagonal "diagonal"
             Expect.throwsT<InvalidOperationException> (fun () -> one.Network.Sde null |> ignore) "no matrix"

@@ -339,6 +339,13 @@ let private adaptive =
             (fun m -> SdeLaws.adaptiveConvergence m (SdeProblems.heisenberg 20) [| 3e-1; 3e-2; 3e-3 |] 1.8)
             [ SdeMethods.heun; SdeMethods.spark ]
 
+        each "are the method's own" (fun m -> SdeLaws.adaptiveStepsAreSteps m (SdeProblems.growing 4) 1e-2) [
+            SdeMethods.heun
+            SdeMethods.slowRk
+            SdeMethods.spark
+            SdeMethods.milsteinStratonovich
+        ]
+
         each "skip nothing they saw" (fun m -> SdeLaws.rejectedEndsAreKept m (SdeProblems.twistedStratonovich 2) 1e-2) [
             SdeMethods.heun
             SdeMethods.spark
