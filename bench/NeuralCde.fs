@@ -262,12 +262,3 @@ let private schemes = [ ControlScheme.Hermite; ControlScheme.NaturalCubic ]
 
 let train (settings: Settings) =
     trainOn schemes [ "recorded"; "discrete"; "discrete window 25"; "backsolve"; "reversible" ] settings
-
-let quick (settings: Settings) =
-    trainOn [ ControlScheme.Hermite ] [ "recorded"; "discrete"; "discrete window 25" ] settings
-
-/// Everything.
-let all (settings: Settings) =
-    coefficients settings
-    forward settings
-    train settings
