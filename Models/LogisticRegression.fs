@@ -174,8 +174,8 @@ module LogisticRegression =
     let private rowsOf (features: float[,]) (rows: int[]) =
         Array2D.init rows.Length (features.GetLength 1) (fun i j -> features[rows[i], j])
 
-    /// The penalty with the smallest log loss over stratified cross-validation, then the fit to all rows with it. ArgumentException as for fit, and where a
-    /// fold would leave one class only.
+    /// The penalty with the smallest log loss over stratified cross-validation, then the fit to all rows with it. ArgumentException as
+    /// for fit, and where a fold would leave one class only.
     let fitCrossValidated
         (penalties: float[])
         (folds: int)

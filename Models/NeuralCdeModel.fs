@@ -6,9 +6,9 @@ open System.Collections.Generic
 open TorchSharp
 
 /// A classifier, regressor or forecaster of irregular series with missing values:
-///   z(first) = initial(X(first), covariates),   dz = F(z) dX,   prediction = readout(z)
-/// along a path X through time, counters of observations and the scaled data (Kidger, Morrill, Foster and Lyons 2020), or along its log-signatures
-/// over windows (Morrill, Salvi, Kidger and Foster 2021). A forecast goes on from z at the last visit by an ordinary equation and is
+///   z(first) = initial(X(first), covariates),   dz = F(z) dX,   prediction = readout(z, X, covariates)
+/// along a path X through time, counters of observations and the scaled data (Kidger, Morrill, Foster and Lyons 2020), or along
+/// its log-signatures over windows (Morrill, Salvi, Kidger and Foster 2021). A forecast goes on from z at the last visit by an ordinary equation and is
 /// read off as a change against the last known values. Made by NeuralCde.fit and NeuralCde.load; dispose it.
 [<Sealed>]
 type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetworks) =
@@ -54,6 +54,12 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
 
     member internal _.Networks = networks
 
+    /// Options of a solve along the path.
+    member internal _.SolveOptions(save: CdeSave, differentiation: Differentiation) = solveOptions save differentiation
+
+    /// What is read off, as the caller sees it.
+    member internal _.Present(x: Tensor) : Tensor = present x
+
     /// Everything trainable by name, in a fixed order.
     member internal _.Trainable: (string * Modules.Parameter)[] = [|
         for struct (name, parameter) in networks.named_parameters () -> "model." + name, parameter
@@ -83,8 +89,8 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
 
         networks.Read(z, inputs.Values, statics)
 
-    /// Changes against the last known values after these scaled times since the visit of z: z (samples, layers * state), offsets[i] rising and above 0; result
-    /// (samples, most offsets, channels), without meaning where a sample has fewer.
+    /// Changes against the last known values after these scaled times since the visit of z: z (samples, layers * state), offsets[i]
+    /// rising and above 0; result (samples, most offsets, channels), without meaning where a sample has fewer.
     member internal _.Decode(z: Tensor, offsets: float[][], differentiation, count: int64 -> unit) : Tensor =
         let most = max 1 (offsets |> Array.map Array.length |> Array.max)
 
@@ -156,7 +162,8 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
 
         result
 
-    /// Predictions as the visits arrive: for each subject (visits, outputs), row i from the visits up to i. Of a causal model it uses nothing later.
+    /// Predictions as the visits arrive: for each subject (visits, outputs), row i from the visits up to i. A causal model uses nothing
+    /// later.
     /// InvalidOperationException for a forecaster and for a model of log-signatures, which has states at the ends of its windows only.
     member this.PredictOverTime(data: IrregularSeries) : float[,][] =
         ObjectDisposedException.ThrowIf(disposed, typeof<NeuralCdeModel>)

@@ -38,8 +38,8 @@ type internal CdeLayer
     /// The network's own value: the entries before the bound.
     override _.forward(z: Tensor) : Tensor = network.call z
 
-/// All networks of a model, float64 on the CPU, with first weights from the generator alone. The state is (..., layers * state): layer 1 is driven by the
-/// path, dz1 = F1(z1) dX, each next one by the layer below, dz2 = F2(z2) dz1; they are solved as one equation.
+/// All networks of a model, float64 on the CPU, with first weights from the generator alone. The state is (..., layers * state): layer
+/// 1 is driven by the path, dz1 = F1(z1) dX, each next one by the layer below, dz2 = F2(z2) dz1; they are solved as one equation.
 [<Sealed>]
 type internal NeuralCdeNetworks(config: NeuralCdeConfig, channelScale: float[], generator: torch.Generator) as this =
     inherit torch.nn.Module<Tensor, Tensor>(nameof NeuralCdeNetworks)

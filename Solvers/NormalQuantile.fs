@@ -255,21 +255,30 @@ module internal NormalQuantile =
             for k in 0 .. count - 1 do
                 values[NativePtr.get places k] <- NativePtr.get tails k
 
-    // For few numbers the collecting costs more than it saves.
+    // Of few numbers, those in the tails are done one by one.
     let private transformFew (values: Span<float>) =
         let first = &MemoryMarshal.GetReference values
         let whole = values.Length &&& ~~~7
         let mutable i = 0
 
         while i < whole do
-            let q = Vector512.LoadUnsafe(&first, unativeint i) - Vector512.Create 0.5
-            let outside = Vector512.GreaterThan(Vector512.Abs q, Vector512.Create Centre)
-            let mutable value = centralLanes q
+            let u = Vector512.LoadUnsafe(&first, unativeint i)
+            let q = u - Vector512.Create 0.5
+            let mask = Vector512.GreaterThan(Vector512.Abs q, Vector512.Create Centre)
+            let mutable outside = Vector512.ExtractMostSignificantBits mask
+            let value = centralLanes q
 
-            if outside.AsInt64() <> Vector512<int64>.Zero then
-                value <- Vector512.ConditionalSelect(outside, tailLanes q, value)
+            if outside = 0UL then
+                Vector512.StoreUnsafe(value, &first, unativeint i)
+            else
+                // Where it is not central the uniform number stays, and is read again.
+                Vector512.StoreUnsafe(Vector512.ConditionalSelect(mask, u, value), &first, unativeint i)
 
-            Vector512.StoreUnsafe(value, &first, unativeint i)
+                while outside <> 0UL do
+                    let place = i + BitOperations.TrailingZeroCount outside
+                    values[place] <- tail (values[place] - 0.5)
+                    outside <- outside &&& (outside - 1UL)
+
             i <- i + 8
 
         while i < values.Length do

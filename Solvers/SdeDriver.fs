@@ -77,12 +77,11 @@ type internal SdeDriver(terms: SdeTerms, path: IBrownian<Tensor>, like: Tensor) 
         evaluations <- evaluations + 1
         struct (at.Drift(t, y), at.Diffusion(t, y))
 
-    /// f and g at (t, z) with their graph, and z as its leaf. The results belong to the innermost scope.
-    member this.Graph(t: float, z: Tensor) : struct (Tensor * Tensor * Tensor) =
+    /// f and g at (t, z) with their graph, whose leaf z becomes: it must be fresh. The results belong to the innermost scope.
+    member this.Graph(t: float, z: Tensor) : struct (Tensor * Tensor) =
         use _ = torch.enable_grad ()
-        let leaf = z.detach().requires_grad_ true
-        let struct (f, g) = this.Evaluate(t, leaf)
-        struct (leaf, f, g)
+        z.requires_grad <- true
+        this.Evaluate(t, z)
 
 /// What reads tensors that nobody would return a gradient for.
 [<RequireQualifiedAccess>]

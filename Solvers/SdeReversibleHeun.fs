@@ -120,15 +120,19 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
 
     /// The cotangents of f and g where the sweep stands: of the step before it (of length h) and of the one after.
     let slopeBars (h: float) (w: Tensor) : struct (Tensor * Tensor) =
-        use length = (later + h).ToScalar()
-        let fBar = plus extraF (a.mul length)
+        if noise.IsElementwise && not (isNull w) && not (isNull noiseLater) && HostHeun.triple a w noiseLater then
+            let struct (fBar, gBar) = HostHeun.bars (later + h) a w noiseLater
+            struct (plus extraF fBar, plus extraG gBar)
+        else
+            use length = (later + h).ToScalar()
+            let fBar = plus extraF (a.mul length)
 
-        let both =
-            if isNull w then noiseLater
-            elif isNull noiseLater then w
-            else w.add noiseLater
+            let both =
+                if isNull w then noiseLater
+                elif isNull noiseLater then w
+                else w.add noiseLater
 
-        struct (fBar, (if isNull both then extraG else plus extraG (noise.Pull(g, a, both))))
+            struct (fBar, (if isNull both then extraG else plus extraG (noise.Pull(g, a, both))))
 
     /// Half the cotangent of y here. The later step passed its part on before this was added.
     let receive (bar: Tensor) =
@@ -155,10 +159,10 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
         let r = at.Time - time
         let wr = driver.Increment(time, at.Time)
         let z = algebra.Mirror(y, leaf, f, g, r, wr, 1.0)
-        let struct (leafR, fR, gR) = driver.Graph(at.Time, z)
+        let struct (fR, gR) = driver.Graph(at.Time, z)
         use length = r.ToScalar()
         let bar = at.Cotangent.mul half
-        let through = pullSlopes gradients leafR fR gR (bar.mul length) (noise.Pull(gR, bar, wr))
+        let through = pullSlopes gradients z fR gR (bar.mul length) (noise.Pull(gR, bar, wr))
         let sum = bar.add through
         a <- a.add sum
         s <- s.add through
@@ -195,7 +199,8 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
     override _.Place(t, yNew, zNew) =
         let old = struct (y, leaf, f, g)
         use scope = torch.NewDisposeScope()
-        let struct (leafNew, fNew, gNew) = driver.Graph(t, zNew)
+        let leafNew = zNew.detach ()
+        let struct (fNew, gNew) = driver.Graph(t, leafNew)
         y <- yNew.alias().MoveToOuterDisposeScope()
         leaf <- keep scope leafNew
         f <- keep scope fNew
@@ -223,8 +228,8 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
         let h = step.Length
         let w = driver.Increment(step.From, step.To)
         let z0 = algebra.Mirror(y, leaf, f, g, h, w, -1.0)
-        let struct (leaf0, f0, g0) = driver.Graph(step.From, z0)
-        let y0 = algebra.Meet(leaf0, leaf, f0, g0, h, w, -1.0)
+        let struct (f0, g0) = driver.Graph(step.From, z0)
+        let y0 = algebra.Meet(z0, leaf, f0, g0, h, w, -1.0)
         let old = [| y; leaf; f; g; a; s; noiseLater; extraF; extraG |]
 
         let startBar =
@@ -245,10 +250,17 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
                 struct (fBar.add (eBar, h.ToScalar()), gBar.add (noise.Pull(g, eBar, w)))
 
         let through = pullSlopes gradients leaf f g fBar gBar
-        s <- through.sub s
-        a <- a.add s
+
+        if HostHeun.triple a s through then
+            let struct (sNew, aNew) = HostHeun.next through s a
+            s <- sNew
+            a <- aNew
+        else
+            s <- through.sub s
+            a <- a.add s
+
         y <- y0
-        leaf <- leaf0
+        leaf <- z0
         f <- f0
         g <- g0
         extraF <- null

@@ -131,14 +131,30 @@ let private overTree (settings: Settings) =
             for i in 0 .. times.Length - 2 do
                 path.Increment(times[i], times[i + 1], Span w)
 
-        let samples = sampleTogether settings.Runs [| batched; alone; draw () |]
+        // Every other cell, so that nothing is drawn ahead: each draws the normals of a split.
+        let single = BrownianPath(specOf level cells m)
+
+        let drawAlone () =
+            for i in 0..2 .. cells - 2 do
+                single.Increment(timeOf i, timeOf (i + 1), Span w)
+
+        let samples = sampleTogether settings.Runs [| batched; alone; draw (); drawAlone |]
         let nodes = splits times
         let normals = float ((nodes + 1) * rows * m)
-        let notes = $"ratio to drawing its normals in lanes; {times.Length - 1} steps, {nodes} splits"
-        let overhead (series: Series) count = cpuRatio series samples[2] * drawn / count
+        let notes = $"{times.Length - 1} steps, {nodes} splits"
         let many = normals * float batch
-        report settings $"tree {level} (256, 8)" samples[0] many (overhead samples[0] many) notes
-        report settings $"tree {level}, one path" samples[1] normals (overhead samples[1] normals) notes
+        let overhead = cpuRatio samples[0] samples[2] * drawn / many
+
+        report
+            settings
+            $"tree {level} (256, 8)"
+            samples[0]
+            many
+            overhead
+            $"ratio to drawing its normals in lanes; {notes}"
+
+        let overhead = cpuRatio samples[1] samples[3] * float (cells / 2) / float (nodes + 1)
+        report settings $"tree {level}, one path" samples[1] normals overhead $"ratio to as many cells alone; {notes}"
 
 /// Levy area over a cell: eight leaves.
 let private overArea (settings: Settings) =

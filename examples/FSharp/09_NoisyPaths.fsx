@@ -27,7 +27,10 @@ let clock = Stopwatch.StartNew()
 
 let runs =
     SdeEnsemble.simulate
-        { ArraySdeOptions.fixedSteps 0.01 with SaveAt = Times [| 0.25; 0.5; 0.75; 1.0 |] }
+        {
+            ArraySdeOptions.fixedSteps 0.01 with
+                SaveAt = Times [| 0.25; 0.5; 0.75; 1.0 |]
+        }
         SdeEnsembleOptions.Default
         SdeMethods.milstein
         price
@@ -49,21 +52,23 @@ check (abs (found.Variance[0] / variance - 1.0) < 0.03) "noisy paths: so is the 
 // One path, a function of its seed and number alone: coarse and fine steps see the same one.
 let path () = BrownianPath { BrownianSpec.create 0.0 1.0 1 7UL with Cells = 1024 }
 
-let exact =
-    100.0 * exp (mu - 0.5 * sigma * sigma + sigma * (path().Value 1.0)[0])
+let exact = 100.0 * exp (mu - 0.5 * sigma * sigma + sigma * (path().Value 1.0)[0])
 
 let solve (method: SdeMethod<'C, ScalarNoise>) (equation: ArraySde<'C, ScalarNoise>) steps =
-    (ArraySde.solve (ArraySdeOptions.fixedSteps (1.0 / float steps)) method equation (path ()) 0.0 1.0 [| 100.0 |]).FinalState[0]
+    (ArraySde.solve (ArraySdeOptions.fixedSteps (1.0 / float steps)) method equation (path ()) 0.0 1.0 [| 100.0 |])
+        .FinalState[0]
 
 let errors =
     [ 16; 64; 256; 1024 ] |> List.map (fun steps -> abs (solve SdeMethods.milstein price steps - exact))
 
 let shown = errors |> List.map (sprintf "%.1e") |> String.concat ", "
 printfn $"errors with 16, 64, 256 and 1024 steps: {shown}"
-check (List.last errors < 0.1 * List.head errors) "noisy paths: finer steps come closer to the closed form on the same path"
+
+check
+    (List.last errors < 0.1 * List.head errors)
+    "noisy paths: finer steps come closer to the closed form on the same path"
 
 // The chain rule of Stratonovich's integral takes the drift mu - sigma^2 / 2 for the same process.
-let same =
-    GenericSde.scalar<Stratonovich, Price> [| mu - 0.5 * sigma * sigma; sigma |] (Price())
+let same = GenericSde.scalar<Stratonovich, Price> [| mu - 0.5 * sigma * sigma; sigma |] (Price())
 
 check (abs (solve SdeMethods.heun same 1024 - exact) < 0.1) "noisy paths: both calculi describe the same process"
