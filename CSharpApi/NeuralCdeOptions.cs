@@ -61,7 +61,7 @@ public sealed record NeuralCdeOptions : TrainingSettings
     public int Window { get; init; } = 1;
 
     /// <summary>The explicit method.</summary>
-    public OdeMethod Method { get; init; } = OdeMethod.FromName("Midpoint");
+    public OdeMethod Method { get; init; } = OdeMethod.Rk4;
 
     /// <summary>Steps between neighbouring knots of the path.</summary>
     public int StepsPerPiece { get; init; } = 1;

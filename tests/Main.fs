@@ -42,6 +42,7 @@ let main arguments =
         SdeEnsembleTests.tests
         ControlPathTests.all
         CdeTests.all
+        CdeGradientTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests

@@ -9,7 +9,7 @@ namespace Facade;
 /// <summary>Data sets of irregular series, neural CDEs and their baseline through the facade.</summary>
 internal static class NeuralCdeCases
 {
-    private static readonly NeuralCdeOptions s_quick = NeuralCdeOptions.Small with { Iterations = 60, FieldRate = 1, WeightDecay = 0.03, LearningRate = 0.02 };
+    private static readonly NeuralCdeOptions s_quick = NeuralCdeOptions.Small with { Iterations = 150, FieldRate = 1, WeightDecay = 0.03, LearningRate = 0.02 };
 
     internal static IEnumerable<(string Name, Action Body)> All =>
         [
