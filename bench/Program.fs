@@ -37,8 +37,17 @@ let private workloads: (string * (Settings -> unit))[] = [|
     "work_precision_stiff", WorkPrecision.stiff
 |]
 
+// Long trainings on data, by name only.
+let private studies: (string * (Settings -> unit))[] = [|
+    "study_patients", StudyPatients.run
+    "study_markets", StudyMarkets.run
+    "study_paths", StudyPaths.run
+|]
+
+let private known = Array.append workloads studies
+
 let private usage () =
-    let names = workloads |> Array.map fst |> String.concat " | "
+    let names = known |> Array.map fst |> String.concat " | "
     eprintfn $"usage: dotnet run -c Release --project bench -- (all | {names}) ... [--json] [--runs 7] [--threads 1]"
     1
 
@@ -62,7 +71,7 @@ let rec private read request (arguments: string list) =
     | "all" :: rest ->
         let names = workloads |> Array.map fst |> Array.toList
         read { request with Names = request.Names @ names } rest
-    | name :: rest when workloads |> Array.exists (fun (known, _) -> known = name) ->
+    | name :: rest when known |> Array.exists (fun (its, _) -> its = name) ->
         read { request with Names = request.Names @ [ name ] } rest
     | _ -> { request with Bad = true }
 
@@ -90,7 +99,7 @@ let main arguments =
             torch.set_num_threads request.Settings.Threads
 
             for name in request.Names do
-                let _, run = workloads |> Array.find (fun (known, _) -> known = name)
+                let _, run = known |> Array.find (fun (its, _) -> its = name)
                 run request.Settings
 
             0
