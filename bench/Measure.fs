@@ -206,6 +206,31 @@ let allocated (action: unit -> unit) =
     action ()
     GC.GetAllocatedBytesForCurrentThread() - before
 
+/// The number that this program prints when it is started anew with these arguments, so that what it measures is its own; NaN where it
+/// prints none.
+let child (variables: (string * string) list) (arguments: string list) : float =
+    let info =
+        ProcessStartInfo(Environment.ProcessPath, RedirectStandardOutput = true, RedirectStandardError = true)
+
+    // Started by `dotnet Continuum.Bench.dll`, the process is dotnet.
+    if Path.GetFileNameWithoutExtension Environment.ProcessPath = "dotnet" then
+        info.ArgumentList.Add(Reflection.Assembly.GetEntryAssembly().Location)
+
+    for argument in arguments do
+        info.ArgumentList.Add argument
+
+    for name, value in variables do
+        info.Environment[name] <- value
+
+    use child = Process.Start info
+    let text = child.StandardOutput.ReadToEndAsync()
+    child.StandardError.ReadToEnd() |> ignore
+    child.WaitForExit()
+
+    match Double.TryParse(text.Result.Trim(), NumberStyles.Float, CultureInfo.InvariantCulture) with
+    | true, value when child.ExitCode = 0 -> value
+    | _ -> nan
+
 /// The folder that holds Suite.sln, seen from the executable; null when it was moved elsewhere.
 let root =
     let mutable folder = DirectoryInfo AppContext.BaseDirectory

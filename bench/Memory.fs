@@ -2,7 +2,6 @@
 module Continuum.Bench.Memory
 
 open System
-open System.Diagnostics
 open System.Globalization
 open Continuum
 open Continuum.Bench.Measure
@@ -40,21 +39,7 @@ let child (way: string) (steps: int) =
     once steps
     Console.WriteLine((peakResident () - before).ToString("R", CultureInfo.InvariantCulture))
 
-let private measure (way: string) (steps: int) =
-    let info =
-        ProcessStartInfo(Environment.ProcessPath, RedirectStandardOutput = true, RedirectStandardError = true)
-
-    info.ArgumentList.Add "--memory"
-    info.ArgumentList.Add way
-    info.ArgumentList.Add(string steps)
-    use child = Process.Start info
-    let text = child.StandardOutput.ReadToEndAsync()
-    child.StandardError.ReadToEnd() |> ignore
-    child.WaitForExit()
-
-    match Double.TryParse(text.Result.Trim(), NumberStyles.Float, CultureInfo.InvariantCulture) with
-    | true, value when child.ExitCode = 0 -> value
-    | _ -> nan
+let private measure (way: string) (steps: int) = Measure.child [] [ "--memory"; way; string steps ]
 
 let run (settings: Settings) =
     for way in [| "recorded"; "discrete"; "backsolve"; "reversible" |] do

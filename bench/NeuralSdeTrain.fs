@@ -3,7 +3,6 @@
 module Continuum.Bench.NeuralSdeTrain
 
 open System
-open System.Diagnostics
 open System.Globalization
 open Continuum
 open Continuum.Bench.Measure
@@ -48,10 +47,34 @@ let private variant (networks: Networks) (y0: Tensor) name way (method: SdeMetho
 
     { Name = $"{method.Name} {name}"; Forward = forward; Train = train }
 
+/// What no exact backward sweep without a stored graph can do without: drift and diffusion once a step with a graph, and its sweep.
+let private bareSweep (networks: Networks) (y0: Tensor) () =
+    use gradients = new GradientAccumulator(networks.Parameters)
+    use bar = torch.ones_like y0
+
+    for _ in 1..100 do
+        use _ = torch.NewDisposeScope()
+        let leaf = y0.detach().requires_grad_ true
+
+        gradients.Backward([| networks.Drift leaf; networks.Diffusion leaf |], [| bar; bar |], [| leaf |])
+        |> ignore
+
 let train (settings: Settings) =
     use _ = torch.NewDisposeScope()
     let networks = Networks torch.float32
     let y0 = inputs 256 8 torch.float32
+
+    let floor =
+        let forward = (variant networks y0 "" Differentiation.Recorded SdeMethods.reversibleHeun).Forward
+        sampleTogether settings.Runs [| forward; bareSweep networks y0 |]
+
+    print settings {
+        line "neural_sde_train" "bare sweep" settings.Runs (median floor[1].Wall) with
+            Steps = 100
+            Notes =
+                $"drift and diffusion once a step with a graph and its sweep, nothing else: {ratio floor[1] floor[0]:f2} x the forward of reversible Heun ({cpuRatio floor[1] floor[0]:f2} x by processor time)"
+    }
+
     let make name way method = variant networks y0 name way method
 
     let variants = [|
@@ -111,23 +134,9 @@ let child (way: string) (steps: int) =
     once way steps
     Console.WriteLine((peakResident () - before).ToString("R", CultureInfo.InvariantCulture))
 
+// A small first generation: else what the collector has not looked at yet hides what the solver keeps.
 let private measure (way: string) (steps: int) =
-    let info =
-        ProcessStartInfo(Environment.ProcessPath, RedirectStandardOutput = true, RedirectStandardError = true)
-
-    info.ArgumentList.Add "--memory-sde"
-    info.ArgumentList.Add way
-    info.ArgumentList.Add(string steps)
-    // A small first generation: else what the collector has not looked at yet hides what the solver keeps.
-    info.Environment["DOTNET_GCgen0size"] <- "100000"
-    use child = Process.Start info
-    let text = child.StandardOutput.ReadToEndAsync()
-    child.StandardError.ReadToEnd() |> ignore
-    child.WaitForExit()
-
-    match Double.TryParse(text.Result.Trim(), NumberStyles.Float, CultureInfo.InvariantCulture) with
-    | true, value when child.ExitCode = 0 -> value
-    | _ -> nan
+    Measure.child [ "DOTNET_GCgen0size", "100000" ] [ "--memory-sde"; way; string steps ]
 
 let memory (settings: Settings) =
     for way, most in

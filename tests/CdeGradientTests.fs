@@ -188,8 +188,13 @@ let private streams =
         testCase "a restored stream goes on as the saved one, and nothing is left behind"
         <| fun () ->
             let initial (x: Tensor) = x.narrow(1L, 0L, 3L).tanh()
-            let control = ControlOptions.causal ControlScheme.Hermite
-            let field = smooth 3
+            // Counters, so that what was counted must be restored too.
+            let control = {
+                ControlOptions.causal ControlScheme.Hermite with
+                    Intensity = IntensityChannels.Every
+            }
+
+            let field = smooth 5
             let make () = new CdeStream(field, control, rk Methods.Rk4, Func<_, _> initial, 1, 2)
 
             let rows =
