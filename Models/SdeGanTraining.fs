@@ -124,7 +124,7 @@ module SdeGanFit =
         ObservedPaths.check 2 false columns paths
 
         if paths.Length < 2 then
-            bad "an SDE-GAN learns from many paths; cut a long series into windows with ObservedPath.Slice"
+            bad "an SDE-GAN learns from many paths; cut a long series into windows"
 
         let unit = ObservedPaths.medianStep paths
 

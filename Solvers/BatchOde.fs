@@ -209,7 +209,7 @@ module BatchOde =
 
         if not (isNull field.Mass) && options.Events.Length > 0 && not options.Differentiation.IsNone then
             bad
-                "Gradients through the times of events need y' = f(t, y), and the field has a mass matrix; leave out the events, or take Differentiation.None."
+                "Gradients through the times of events need y' = f(t, y), and the field has a mass matrix; leave out the events, or ask for no gradient."
 
         match options.Differentiation with
         | Differentiation.None
@@ -220,7 +220,7 @@ module BatchOde =
         | Differentiation.Discrete _ -> ()
         | other ->
             bad
-                $"BatchOde differentiates by Recorded or Discrete (or None), not by {other}; use one of these, or TensorOde for one step size per batch."
+                $"BatchOde differentiates by Recorded or Discrete (or None), not by {other}; use one of these, or one clock for the whole batch."
 
         let wants (x: Tensor) = x.requires_grad
 

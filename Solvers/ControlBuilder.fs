@@ -18,21 +18,21 @@ module ControlPath =
         if options.Scheme = ControlScheme.Rectilinear then
             if not options.TimeChannel then
                 bad
-                    "A rectilinear path moves along its time channel between observations; turn TimeChannel on, or take ControlScheme.Linear."
+                    "A rectilinear path moves along its time channel between observations; turn TimeChannel on, or take linear paths."
 
             if options.Missing.IsInterpolate then
-                bad "A rectilinear path holds the last value until the next one; take MissingValues.FillForward."
+                bad "A rectilinear path holds the last value until the next one; fill missing values forward."
 
             if options.Clock.IsTimes then
                 bad
-                    "A rectilinear path jumps while time stands still, so its parameter cannot be time; take ControlClock.Observations."
+                    "A rectilinear path jumps while time stands still, so its parameter cannot be time; let it count the observations."
 
         if not (Enum.IsDefined options.Scheme) then
             raise (ArgumentOutOfRangeException(nameof options, options.Scheme, "not a scheme"))
 
         if options.Clock.IsTimes && not series.SharesTimes then
             bad
-                "The series have times of their own, so the path's parameter cannot be time for all of them; take ControlClock.Observations, which changes no solution."
+                "The series have times of their own, so the path's parameter cannot be time for all of them; let it count the observations, which changes no solution."
 
         match options.Leading with
         | LeadingValues.Assumed value when not (Double.IsFinite value) ->
@@ -72,7 +72,7 @@ module ControlPath =
             let channels = observed.shape[2]
 
             bad
-                $"Channel {place % channels} of series '{series.Ids[int (place / channels)]}' has no observation; leave the channel or the series out, or take UnobservedChannels.Constant with intensities."
+                $"Channel {place % channels} of series '{series.Ids[int (place / channels)]}' has no observation; leave the channel or the series out, or let unobserved channels be constant, with intensities."
 
     /// The times of each series with those beyond its end standing still: (1 or series, length), float64.
     let private standingTimes (series: SeriesBatch) : Tensor =

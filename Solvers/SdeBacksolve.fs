@@ -29,7 +29,7 @@ type internal SdeAdjointSweep
             SolveFailedException(
                 status,
                 t,
-                $"The backward solve of the continuous adjoint failed at t = {t}: {why}; use Differentiation.Discrete, which takes the forward steps again.",
+                $"The backward solve of the continuous adjoint failed at t = {t}: {why}; differentiate by Discrete, which takes the forward steps again.",
                 null
             )
         )
@@ -205,7 +205,7 @@ module internal SdeBacksolve =
         (initial: Tensor)
         =
         let advice =
-            "so its gradient is unreliable; take shorter steps, or use Differentiation.Discrete or Reversible"
+            "so its gradient is unreliable; take shorter steps, or differentiate by Discrete or Reversible"
 
         match tolerance with
         | ValueSome tolerance ->
@@ -236,7 +236,7 @@ module internal SdeBacksolve =
         if task.Options.Heuristics then
             raise (
                 ArgumentException
-                    "A continuous adjoint does not see the steps, so Backsolve cannot differentiate the error heuristics; use Differentiation.Discrete or Recorded."
+                    "A continuous adjoint does not see the steps, so Backsolve cannot differentiate the error heuristics; differentiate by Discrete or Recorded."
             )
 
         let mutable times: float[] = [||]

@@ -161,7 +161,7 @@ module SemilinearOde =
 
         if recording && options.Events.Length > 0 then
             bad
-                "Events carry no gradient through an exponential solve; detach y0, L and the parameters, solve under no_grad, or use TensorOde."
+                "Events carry no gradient through an exponential solve; detach y0, L and the parameters, solve with gradients off, or take a general method on tensors."
 
         use _ = torch.NewDisposeScope()
         use _ = torch.set_grad_enabled recording

@@ -234,7 +234,7 @@ module internal TimeGradient =
                 if number = 0.0 || not (Double.IsFinite number) then
                     raise (
                         ArithmeticException(
-                            $"The event function has rate of change {number} along the solution at t = {t.ToDouble()}, so the event's time has no derivative (a grazing event, or a condition that is cut off from its inputs); use an event that crosses zero, or Differentiation.None."
+                            $"The event function has rate of change {number} along the solution at t = {t.ToDouble()}, so the event's time has no derivative (a grazing event, or a condition that is cut off from its inputs); use an event that crosses zero, or ask for no gradient."
                         )
                     )
 
