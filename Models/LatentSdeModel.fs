@@ -171,14 +171,13 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         let solution = solve options (network.Posterior context) seed first 0.0 last y0
         let states = solution.States.narrow (-1L, 0L, int64 d)
         let residual = (network.forward(states).transpose(0L, 1L).sub grid.Values).div(network.NoiseLog.exp ())
-        let constant = network.NoiseLog.add ((0.5 * Math.Log(2.0 * Math.PI)).ToScalar())
-        let density = residual.square().mul((0.5).ToScalar()).add(constant).neg()
+        let constant = network.NoiseLog.add (0.5 * Math.Log(2.0 * Math.PI))
+        let density = residual.square().mul(0.5).add(constant).neg()
         let struct (m, s) = network.Start
         let ratio = log.sub s
         let gap = mean.sub(m).div(s.exp ())
 
-        let kl =
-            ratio.mul((2.0).ToScalar()).exp().add(gap.square ()).sub((1.0).ToScalar()).mul((0.5).ToScalar()).sub ratio
+        let kl = ratio.mul(2.0).exp().add(gap.square ()).sub(1.0).mul(0.5).sub ratio
 
         {
             LogLikelihood = density.mul(grid.Mask).sum()
@@ -296,8 +295,7 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         let z = terms.States
         let eps = (normals seed 5UL 0 samples (int z.shape[0] * d)).reshape z.shape
 
-        let moved =
-            network.forward(torch.addcmul (z, network.Diffusion z, eps, (1.0).ToScalar())).sub(network.forward z)
+        let moved = network.forward(z.addcmul (network.Diffusion z, eps, 1.0)).sub(network.forward z)
 
         let x = single.Values
         let both = single.Mask.narrow(1L, 1L, x.shape[1] - 1L).mul(single.Mask.narrow (1L, 0L, x.shape[1] - 1L))

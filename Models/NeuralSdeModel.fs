@@ -115,7 +115,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
             let time =
                 if not config.TimeInput then null
                 elif share = 0.0 then tau
-                else tau.add (h.mul (share.ToScalar()))
+                else tau.add (h.mul share)
 
             let lift (tensor: Tensor) = if isNull tensor || x.dim () = 2L then tensor else tensor.unsqueeze 1L
 
@@ -283,7 +283,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
         let result = Array3D.zeroCreate count times.Length n
         let mutable x = position.X.expand([| int64 count; int64 n |]).clone()
         let mutable start = x.clone ()
-        let column (value: float) = torch.full ([| int64 count; 1L |], value.ToScalar(), dtype = Nullable torch.float64)
+        let column (value: float) = torch.empty([| int64 count; 1L |], dtype = Nullable torch.float64).fill_ value
         let mutable state = position.Memory.expand([| int64 count; int64 memory.Size |]).clone()
         let mutable tau = config.Tau position.Time
         let mutable since = 0.0
@@ -298,7 +298,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
             let struct (h, refresh, wanted) = steps[k]
             let time = if config.TimeInput then column tau else null
             let struct (f, l) = network.Coefficients(time, x, state)
-            let w = brownian.Step(float k, float (k + 1)).W.mul((sqrt h).ToScalar())
+            let w = brownian.Step(float k, float (k + 1)).W.mul(sqrt h)
 
             let noise =
                 if config.Correlated then
@@ -306,7 +306,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
                 else
                     l.mul w
 
-            let next = noise.add(x).add_(f.mul (h.ToScalar())).MoveToOuterDisposeScope()
+            let next = noise.add(x).add_(f.mul h).MoveToOuterDisposeScope()
             tau <- tau + h
             since <- since + h
 

@@ -234,7 +234,7 @@ module NeuralSdeFit =
         if not (isNull weights) then
             let set (raw: float) =
                 weights.zero_ () |> ignore
-                weights.select(0L, 0L).fill_(raw.ToScalar()) |> ignore
+                weights.select(0L, 0L).fill_(raw) |> ignore
 
             let loss raw =
                 use _ = torch.NewDisposeScope()

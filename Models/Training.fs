@@ -85,7 +85,7 @@ type internal TrainingRun
     let rows (indices: int[]) (tensor: Tensor) =
         tensor.index_select (0L, torch.tensor(indices |> Array.map int64, dtype = Nullable torch.int64).clone())
 
-    let weighted (weight: float) (loss: Tensor) = loss.mul (weight.ToScalar())
+    let weighted (weight: float) (loss: Tensor) = loss.mul weight
 
     /// The loss on a mini-batch; null where the solve failed.
     let lossOf (phase: Phase) (all: Window[]) (batch: int[]) : Tensor =

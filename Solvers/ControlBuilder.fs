@@ -104,11 +104,11 @@ module ControlPath =
         | LeadingValues.FirstObserved -> data
         | LeadingValues.Assumed value ->
             let rows = data.Mask.shape[1]
-            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq(0L.ToScalar())
+            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq(0L)
             let put = start.logical_and (data.Mask.logical_not ())
 
             {
-                Values = torch.where (put, torch.full_like (data.Values, value.ToScalar()), data.Values)
+                Values = torch.where (put, data.Values.full_like value, data.Values)
                 Mask = data.Mask.logical_or put
             }
 
@@ -132,7 +132,7 @@ module ControlPath =
         let late (x: Tensor) = x.narrow (1L, 1L, count)
         let time = times.unsqueeze(-1L).expand([| series; times.shape[1]; 1L |])
         let cast (x: Tensor) = x.``to`` filled.dtype
-        let twice (x: Tensor) = x.mul (2.0.ToScalar())
+        let twice (x: Tensor) = x.mul 2.0
         let still = torch.zeros_like (early filled)
         let stopped = torch.zeros_like (cast (early time))
         let flow = torch.cat ([| cast (twice ((late time).sub(early time))); still |], 2L)
@@ -210,12 +210,7 @@ module ControlPath =
             else
                 // Counters start with their first difference quotient.
                 let none =
-                    torch.full (
-                        [| own.shape[0]; counters.shape[2] |],
-                        nan.ToScalar(),
-                        dtype = dtype,
-                        device = own.device
-                    )
+                    torch.empty([| own.shape[0]; counters.shape[2] |], dtype = dtype, device = own.device).fill_ nan
 
                 torch.cat([| none; own |], 1L).unsqueeze 1L
 

@@ -43,7 +43,7 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
     let size (x: Tensor) (y: Tensor) (r: Tensor) =
         use _ = torch.NewDisposeScope()
         let scale = torch.maximum (y.abs (), r.abs ())
-        x.div(scale.add(scale.mean ()).add_(1e-30.ToScalar())).abs().max().ToDouble()
+        x.div(scale.add(scale.mean ()).add_(1e-30)).abs().max().ToDouble()
 
     /// The solution as a constant; the matrix is formed anew where a correction shrank by less than ten.
     let solve (t: float) (length: Tensor) (r: Tensor) (guess: Tensor) : Tensor =

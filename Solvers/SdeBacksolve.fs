@@ -47,7 +47,7 @@ type internal SdeAdjointSweep
             use _ = torch.enable_grad ()
             let leaf = at.detach().requires_grad_ true
             let struct (f, g) = driver.Evaluate(t, leaf)
-            let sum = f.mul (h.ToScalar())
+            let sum = f.mul h
             driver.Algebra.Add(sum, g, w, 1.0)
             struct (leaf, sum)
 
@@ -67,9 +67,9 @@ type internal SdeAdjointSweep
         let h = tEnd - t
         let w = driver.Increment(t, tEnd)
         // Both stages weigh a half; with half the cotangent the parameters' sums come out right, up to the sign.
-        let half = 0.5.ToScalar()
+        use half = 0.5.ToScalar()
         let struct (k1, j1) = stage t h w y (a.mul half) gradients
-        let predicted = a.add (j1, (-2.0).ToScalar())
+        let predicted = a.add (j1, -2.0)
         let struct (k2, j2) = stage tEnd h w (y.add k1) (predicted.mul half) gradients
         let yNew = y.add(k1, half).add_(k2, half)
         let aNew = a.sub(j1).sub_ j2

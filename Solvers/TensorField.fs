@@ -184,7 +184,7 @@ type internal TensorClock =
             elif isNull y then scaled
             else y.add scaled
 
-        member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul (c.ToScalar()))
+        member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul c)
 
 /// Gradients through times.
 [<RequireQualifiedAccess>]

@@ -288,7 +288,7 @@ module TensorOde =
 
             let number value =
                 let value = if Double.IsNaN value then 0.0 else value
-                torch.full ([| 1L |], value.ToScalar(), dtype = y0.dtype, device = y0.device)
+                torch.empty([| 1L |], dtype = y0.dtype, device = y0.device).fill_ value
 
             let pieces = [|
                 for state in raw.States do

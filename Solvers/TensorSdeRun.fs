@@ -71,14 +71,14 @@ type internal SdeHeuristics<'S>(at: SdeTermsAt, value: 'S -> Tensor) =
             next
 
     /// |h| times the norm of an error estimate (0-d).
-    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul((abs h).ToScalar())
+    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul(abs h)
 
     /// |f(t, y1) - f(t, y)| / |y1 - y| (0-d), two drifts at one time: an estimate of the drift's Lipschitz constant along the step.
     static member Stiffness(at: SdeTermsAt, t: float, y: Tensor, y1: Tensor) : Tensor =
         let distance = y1.sub(y).norm()
 
         if distance.ToDouble() = 0.0 then
-            distance.mul (0.0.ToScalar())
+            distance.mul 0.0
         else
             at.Drift(t, y1).sub(at.Drift(t, y)).norm().div distance
 
