@@ -312,6 +312,7 @@ module ControlPath =
         }
 
         if Double.IsNaN(values.detach().sum().``to``(torch.float64).ToDouble()) then
-            bad "The values of a path at its knots must be finite; to interpolate missing ones take ControlPath.create."
+            bad
+                "The values of a path at its knots must be finite; to interpolate missing ones make the path from the observations."
 
         create options series

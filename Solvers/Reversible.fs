@@ -74,7 +74,8 @@ module internal Reversible =
 
             new CoupledStepper(tableau, coupling, space, field, y0)
         | RungeKutta tableau ->
-            bad $"{tableau.Name} by itself is not reversible; wrap it as Method.Coupled({tableau.Name}, 0.9)."
+            bad
+                $"{tableau.Name} by itself is not reversible; wrap it as Reversible({tableau.Name}), with a coupling such as 0.9."
         | implicit -> bad $"{implicit.Name} is not reversible; take Discrete or Recorded to differentiate it."
 
     let private scheme (method: Method) (space: TensorSpace) (field: TensorField) (like: Tensor) : ReversibleScheme =

@@ -277,21 +277,7 @@ module internal SdeBacksolve =
     let solve (options: BacksolveOptions) (task: SdeTask) : TensorSolution =
         let run () =
             let tape = StepTape<Tensor>()
-            let space = TensorSpace(task.Options.Tolerance, false)
-
-            let raw =
-                SdeIntegration<Tensor, Tensor, TensorSpace>(
-                    task.FreshKernel(),
-                    task.FreshKernel,
-                    space,
-                    task.Path,
-                    tape,
-                    task.Options,
-                    task.Start,
-                    task.End
-                )
-                    .Run(task.Initial)
-
+            let raw = task.Run tape
             struct (raw, tape.Steps :> seq<_>)
 
         solveBy run options task
