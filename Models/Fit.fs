@@ -203,7 +203,7 @@ module Fit =
 
         use data = data
 
-        try
+        ModelFile.guarded model (fun () ->
             use training = new TrainingRun(options, data, raw, model, generator, counters)
             let finished = counters.Phase >= (TrainingPlan.phases options data.Rows).Length
 
@@ -223,10 +223,7 @@ module Fit =
                 Loss = loss
                 Evaluations = counters.Evaluations
                 Elapsed = TimeSpan.FromSeconds counters.Seconds
-            }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            })
 
     /// Fits a model to values of shape (times, columns) at rising times. A mechanistic law alone is fitted by parameter estimation (its
     /// parameters get standard errors; it takes no checkpoints), the others are trained. Everything random comes from options.Seed: the same call gives the same

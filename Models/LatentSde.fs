@@ -42,12 +42,11 @@ type LatentSdeConfig = {
 
     /// A value in scaled coordinates.
     member this.ToScaled(column: int, value: float) =
-        ((if this.Logarithm then log value else value) - this.Centre[column]) / this.Spread[column]
+        ColumnScaling.toScaled this.Logarithm this.Centre[column] this.Spread[column] value
 
     /// A scaled coordinate in the data's units.
     member this.ToValue(column: int, x: float) =
-        let value = this.Centre[column] + this.Spread[column] * x
-        if this.Logarithm then exp value else value
+        ColumnScaling.toValue this.Logarithm this.Centre[column] this.Spread[column] x
 
 /// A gated recurrent unit (Cho et al. 2014) that reads a batch backward in time; float64, seeded by a generator.
 [<Sealed>]

@@ -49,12 +49,11 @@ type SdeGanConfig = {
 
     /// A value in scaled coordinates.
     member this.ToScaled(column: int, value: float) =
-        ((if this.Logarithm then log value else value) - this.Centre[column]) / this.Spread[column]
+        ColumnScaling.toScaled this.Logarithm this.Centre[column] this.Spread[column] value
 
     /// A scaled coordinate in the data's units.
     member this.ToValue(column: int, x: float) =
-        let value = this.Centre[column] + this.Spread[column] * x
-        if this.Logarithm then exp value else value
+        ColumnScaling.toValue this.Logarithm this.Centre[column] this.Spread[column] x
 
 /// A network of LipSwish layers (0.909 x sigmoid(x), which has Lipschitz constant 1; Chen, Behrmann, Duvenaud and Jacobsen 2019); float64.
 /// Weights and biases are uniform within 1/sqrt(fan-in), times a gain, from the generator alone.

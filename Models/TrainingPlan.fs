@@ -174,33 +174,21 @@ module internal TrainingPlan =
         if options.WindowLength < 0 || options.WindowLength = 1 then
             bad $"WindowLength must be at least 2 intervals, or 0 for the default; got {options.WindowLength}"
 
-        if
-            options.Kind <> ModelKind.Mechanistic
-            && (options.Hidden.Length = 0 || Array.exists (fun w -> w < 1 || w > 4096) options.Hidden)
-        then
-            let widths = String.Join(", ", options.Hidden)
-            bad $"Hidden needs one or more widths from 1 to 4096; got [{widths}]"
+        if options.Kind <> ModelKind.Mechanistic then
+            OptionChecks.someWidths "Hidden" options.Hidden
 
         if options.Seed < 0 then
             bad $"Seed must not be negative; got {options.Seed}"
 
-        if options.CheckpointEvery < 1 then
-            bad $"CheckpointEvery must be at least 1; got {options.CheckpointEvery}"
-
-        if options.Threads < 1 then
-            bad $"Threads must be at least 1; got {options.Threads}"
-
-        if options.BatchSize < 1 then
-            bad $"BatchSize must be at least 1; got {options.BatchSize}"
+        OptionChecks.atLeast 1 "CheckpointEvery" options.CheckpointEvery
+        OptionChecks.atLeast 1 "Threads" options.Threads
+        OptionChecks.atLeast 1 "BatchSize" options.BatchSize
 
         if not (options.ClipNorm > 0.0) then
             bad $"ClipNorm must be positive; got {options.ClipNorm}"
 
-        if options.Patience < 1 then
-            bad $"Patience must be at least 1; got {options.Patience}"
-
-        if not (options.ValidationFraction >= 0.0 && options.ValidationFraction <= 0.5) then
-            bad $"ValidationFraction must lie between 0 and 0.5; got {options.ValidationFraction}"
+        OptionChecks.atLeast 1 "Patience" options.Patience
+        OptionChecks.within 0.0 0.5 "ValidationFraction" options.ValidationFraction
 
         if options.Resume && String.IsNullOrWhiteSpace options.CheckpointPath then
             bad "Resume needs a CheckpointPath to resume from"
