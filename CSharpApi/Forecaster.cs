@@ -88,24 +88,18 @@ public sealed class Forecaster : IDisposable
         options ??= new FitOptions();
         Core.TrainingOptions training = Translate(options);
         TimeSeries rows = Training(data, options.TrainUntil);
-        Action<Core.TrainingReport>? report = progress is null ? null : r => progress.Report(Translate(r));
-        try
-        {
-            Core.FitResult result = Core.Fit.run(
+        Core.FitResult result = Interop.Fitted(() =>
+            Core.Fit.run(
                 training,
                 rows.TimeName,
                 [.. rows.ColumnNames],
                 [.. rows.Times],
                 rows.Values,
-                report,
+                Interop.Report(progress),
                 cancellationToken
-            );
-            return new Forecaster(result.Model, result.Loss, result.Evaluations);
-        }
-        catch (Core.TrainingException error)
-        {
-            throw new FitException(error.Message, error);
-        }
+            )
+        );
+        return new Forecaster(result.Model, result.Loss, result.Evaluations);
     }
 
     /// <summary>Reads a model that <see cref="Save"/> wrote, or a checkpoint of a fit.</summary>
@@ -216,15 +210,4 @@ public sealed class Forecaster : IDisposable
             options.Threads
         );
     }
-
-    private static FitProgress Translate(Core.TrainingReport report) =>
-        new(
-            report.Phase,
-            report.Iteration,
-            report.Iterations,
-            report.Loss,
-            report.ValidationLoss,
-            report.Evaluations,
-            report.Elapsed
-        );
 }

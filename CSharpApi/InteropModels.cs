@@ -3,6 +3,7 @@ extern alias core;
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Threading;
 using Microsoft.FSharp.Core;
 using Core = core::Continuum;
 
@@ -43,6 +44,19 @@ internal static partial class Interop
         {
             throw new FitException(error.Message, error);
         }
+    }
+
+    /// <summary>Fits a model to series of the same columns.</summary>
+    internal static TFit FitPaths<TOptions, TFit>(
+        Func<TOptions, string, string[], Core.ObservedPath[], Action<Core.TrainingReport>?, CancellationToken, TFit> run,
+        TOptions options,
+        IReadOnlyList<TimeSeries> series,
+        IProgress<FitProgress>? progress,
+        CancellationToken cancellationToken
+    )
+    {
+        Core.ObservedPath[] paths = Paths(series);
+        return Fitted(() => run(options, series[0].TimeName, [.. series[0].ColumnNames], paths, Report(progress), cancellationToken));
     }
 
     internal static Core.Activation Activation(NeuralActivation activation) =>

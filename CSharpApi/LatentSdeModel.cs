@@ -97,7 +97,6 @@ public sealed record LatentSdeOptions : TrainingSettings
 public sealed class LatentSdeModel : IDisposable
 {
     private readonly Core.LatentSdeModel _model;
-    private bool _disposed;
 
     private LatentSdeModel(Core.LatentSdeModel model, Core.LatentSdeFit? fit)
     {
@@ -140,16 +139,12 @@ public sealed class LatentSdeModel : IDisposable
         CancellationToken cancellationToken = default
     )
     {
-        Core.ObservedPath[] paths = Interop.Paths(series);
-        Core.LatentSdeFit fit = Interop.Fitted(() =>
-            Core.LatentSdeFitModule.run(
-                (options ?? new()).Inner(),
-                series[0].TimeName,
-                [.. series[0].ColumnNames],
-                paths,
-                Interop.Report(progress),
-                cancellationToken
-            )
+        Core.LatentSdeFit fit = Interop.FitPaths(
+            Core.LatentSdeFitModule.run,
+            (options ?? new()).Inner(),
+            series,
+            progress,
+            cancellationToken
         );
         return new(fit.Model, fit);
     }
@@ -168,7 +163,6 @@ public sealed class LatentSdeModel : IDisposable
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         _model.Save(path);
     }
 
@@ -181,7 +175,6 @@ public sealed class LatentSdeModel : IDisposable
     public SimulatedPaths Sample(int paths, IReadOnlyList<double> times, int seed = 0, bool observationNoise = true)
     {
         ArgumentNullException.ThrowIfNull(times);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return new(TimeName, ColumnNames, times, _model.Sample([.. times], Interop.Seed(seed), 0, paths, observationNoise));
     }
 
@@ -196,15 +189,10 @@ public sealed class LatentSdeModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(series);
         ArgumentNullException.ThrowIfNull(times);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         double[,,] values = _model.Simulate(Interop.Path(series), [.. times], Interop.Seed(seed), 0, paths, observationNoise);
         return new(TimeName, ColumnNames, times, values);
     }
 
     /// <summary>Frees the model.</summary>
-    public void Dispose()
-    {
-        _disposed = true;
-        ((IDisposable)_model).Dispose();
-    }
+    public void Dispose() => ((IDisposable)_model).Dispose();
 }

@@ -16,7 +16,6 @@ namespace Continuum;
 public sealed class NeuralCdeModel : IDisposable
 {
     private readonly Core.NeuralCdeModel _model;
-    private bool _disposed;
 
     private NeuralCdeModel(Core.NeuralCdeModel model, Core.TrainingSummary? training)
     {
@@ -84,7 +83,6 @@ public sealed class NeuralCdeModel : IDisposable
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         _model.Save(path);
     }
 
@@ -94,7 +92,6 @@ public sealed class NeuralCdeModel : IDisposable
     public double[,] Predict(IrregularDataset data)
     {
         ArgumentNullException.ThrowIfNull(data);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return _model.Predict(data.Inner);
     }
 
@@ -115,7 +112,6 @@ public sealed class NeuralCdeModel : IDisposable
     public IReadOnlyList<double[,]> PredictOverTime(IrregularDataset data)
     {
         ArgumentNullException.ThrowIfNull(data);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return _model.PredictOverTime(data.Inner);
     }
 
@@ -128,7 +124,6 @@ public sealed class NeuralCdeModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(times);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return _model.Forecast(data.Inner, [.. times]);
     }
 
@@ -143,11 +138,7 @@ public sealed class NeuralCdeModel : IDisposable
     }
 
     /// <summary>Frees the model.</summary>
-    public void Dispose()
-    {
-        _disposed = true;
-        ((IDisposable)_model).Dispose();
-    }
+    public void Dispose() => ((IDisposable)_model).Dispose();
 
     private void DemandClasses()
     {

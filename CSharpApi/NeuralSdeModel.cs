@@ -23,7 +23,6 @@ namespace Continuum;
 public sealed class NeuralSdeModel : IPathModel, IDisposable
 {
     private readonly Core.NeuralSdeModel _model;
-    private bool _disposed;
 
     private NeuralSdeModel(Core.NeuralSdeModel model, Core.NeuralSdeFit? fit)
     {
@@ -98,16 +97,12 @@ public sealed class NeuralSdeModel : IPathModel, IDisposable
         CancellationToken cancellationToken = default
     )
     {
-        Core.ObservedPath[] paths = Interop.Paths(series);
-        Core.NeuralSdeFit fit = Interop.Fitted(() =>
-            Core.NeuralSdeFitModule.run(
-                (options ?? new()).Inner(),
-                series[0].TimeName,
-                [.. series[0].ColumnNames],
-                paths,
-                Interop.Report(progress),
-                cancellationToken
-            )
+        Core.NeuralSdeFit fit = Interop.FitPaths(
+            Core.NeuralSdeFitModule.run,
+            (options ?? new()).Inner(),
+            series,
+            progress,
+            cancellationToken
         );
         return new(fit.Model, fit);
     }
@@ -126,7 +121,6 @@ public sealed class NeuralSdeModel : IPathModel, IDisposable
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         _model.Save(path);
     }
 
@@ -151,7 +145,6 @@ public sealed class NeuralSdeModel : IPathModel, IDisposable
     public SimulatedPaths Simulate(int paths, IReadOnlyList<double> times, int substeps, int seed, TimeSeries? history)
     {
         ArgumentNullException.ThrowIfNull(times);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         double[,,] values = _model.Simulate(Interop.History(history), [.. times], Interop.Seed(seed), 0, paths, substeps);
         return values.Cast<double>().All(double.IsFinite)
             ? new(TimeName, ColumnNames, times, values)
@@ -168,7 +161,6 @@ public sealed class NeuralSdeModel : IPathModel, IDisposable
     public IReadOnlyList<double> LogDensities(TimeSeries data, TimeSeries? history = null)
     {
         ArgumentNullException.ThrowIfNull(data);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         double[] all = _model.LogDensities(Interop.Path(data.After(history)));
         return history is null ? all : all[^data.Count..];
     }
@@ -187,14 +179,9 @@ public sealed class NeuralSdeModel : IPathModel, IDisposable
     public TimeSeries Volatilities(TimeSeries data)
     {
         ArgumentNullException.ThrowIfNull(data);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return new(data.TimeName, data.ColumnNames, data.Times, _model.Volatilities(Interop.Path(data)));
     }
 
     /// <summary>Frees the model.</summary>
-    public void Dispose()
-    {
-        _disposed = true;
-        ((IDisposable)_model).Dispose();
-    }
+    public void Dispose() => ((IDisposable)_model).Dispose();
 }

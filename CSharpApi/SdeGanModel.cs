@@ -99,7 +99,6 @@ public sealed record SdeGanOptions : TrainingSettings
 public sealed class SdeGanModel : IDisposable
 {
     private readonly Core.SdeGanModel _model;
-    private bool _disposed;
 
     private SdeGanModel(Core.SdeGanModel model) => _model = model;
 
@@ -128,16 +127,12 @@ public sealed class SdeGanModel : IDisposable
         CancellationToken cancellationToken = default
     )
     {
-        Core.ObservedPath[] paths = Interop.Paths(series);
-        Core.SdeGanFit fit = Interop.Fitted(() =>
-            Core.SdeGanFitModule.run(
-                (options ?? new()).Inner(),
-                series[0].TimeName,
-                [.. series[0].ColumnNames],
-                paths,
-                Interop.Report(progress),
-                cancellationToken
-            )
+        Core.SdeGanFit fit = Interop.FitPaths(
+            Core.SdeGanFitModule.run,
+            (options ?? new()).Inner(),
+            series,
+            progress,
+            cancellationToken
         );
         return new(fit.Model);
     }
@@ -156,7 +151,6 @@ public sealed class SdeGanModel : IDisposable
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ObjectDisposedException.ThrowIf(_disposed, this);
         _model.Save(path);
     }
 
@@ -166,14 +160,9 @@ public sealed class SdeGanModel : IDisposable
     /// <exception cref="ArgumentException">No paths are asked for.</exception>
     public SimulatedPaths Simulate(int paths, int seed = 0)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
         return new(TimeName, ColumnNames, Times, _model.Simulate(Interop.Seed(seed), 0, paths));
     }
 
     /// <summary>Frees the model.</summary>
-    public void Dispose()
-    {
-        _disposed = true;
-        ((IDisposable)_model).Dispose();
-    }
+    public void Dispose() => ((IDisposable)_model).Dispose();
 }

@@ -2,8 +2,10 @@
 namespace Continuum
 
 open System
+open System.Reflection
 open System.Text.Json
 open System.Text.Json.Nodes
+open FSharp.Reflection
 
 /// Writes configurations.
 module internal ConfigText =
@@ -30,6 +32,13 @@ module internal ConfigText =
             json[name] <- node value
 
         json.ToJsonString()
+
+    /// The key of a record's field: its name with a small first letter.
+    let key (field: PropertyInfo) = JsonNamingPolicy.CamelCase.ConvertName field.Name
+
+    /// A record as a JSON object: its fields by name, in their order.
+    let ofRecord (record: 'record) : string =
+        write [ for field in FSharpType.GetRecordFields typeof<'record> -> key field, field.GetValue record ]
 
 /// Reads the configuration that ConfigText.write wrote; `path` names the file in messages.
 [<Sealed>]
@@ -71,3 +80,22 @@ type internal ConfigReader(path: string, text: string) =
         : 'value =
         let name: string = this.Get key
         guarded (fun () -> Enum.Parse<'value> name)
+
+    /// A record that ConfigText.ofRecord wrote: numbers, booleans, texts, lists of them, and members of enumerations by name.
+    member this.Record<'record>() : 'record =
+        let read (field: PropertyInfo) : obj =
+            let key = ConfigText.key field
+
+            match field.PropertyType with
+            | t when t = typeof<int> -> this.Get<int> key
+            | t when t = typeof<float> -> this.Get<float> key
+            | t when t = typeof<bool> -> this.Get<bool> key
+            | t when t = typeof<string> -> this.Get<string> key
+            | t when t = typeof<int[]> -> this.List<int> key
+            | t when t = typeof<float[]> -> this.List<float> key
+            | t when t = typeof<string[]> -> this.List<string> key
+            | t when t.IsEnum -> guarded (fun () -> Enum.Parse(t, this.Get<string> key))
+            | t -> raise (NotSupportedException $"a configuration cannot hold a {t.Name}, such as {field.Name}")
+
+        let values = FSharpType.GetRecordFields typeof<'record> |> Array.map read
+        FSharpValue.MakeRecord(typeof<'record>, values) :?> 'record

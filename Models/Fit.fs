@@ -4,7 +4,6 @@ namespace Continuum
 open System
 open System.Diagnostics
 open System.IO
-open System.Text.Json.Nodes
 open System.Threading
 open TorchSharp
 
@@ -112,24 +111,7 @@ module Fit =
         let path = options.CheckpointPath
         let checkpoint = Checkpoint.Load(path, ForecastModel.CheckpointKind)
 
-        if checkpoint.Training = "" then
-            FileFormat.invalid path "it holds a model but no state of training" "start again without resuming"
-
-        let training = JsonNode.Parse(checkpoint.Training).AsObject()
-
-        let options', finished =
-            match training["options"], training["finished"] with
-            | null, _
-            | _, null -> FileFormat.invalid path "the state of the training is damaged" "start again without resuming"
-            | o, f -> o.GetValue<string>(), f.GetValue<bool>()
-
-        match TrainingPlan.differences options' (TrainingPlan.fingerprint options) with
-        | "" -> ()
-        | changed ->
-            raise (
-                ArgumentException
-                    $"the checkpoint '{path}' was made with other options ({changed}); resume with the same ones or start again"
-            )
+        let stored = TrainingState.read path checkpoint (TrainingPlan.fingerprint options)
 
         for array in raw do
             if not (checkpoint.Find(array.Name).Equals array) then
@@ -141,7 +123,7 @@ module Fit =
         let counters = Counters.load path (checkpoint.Find "training.counters")
         let model = ForecastModel.OfCheckpoint(path, checkpoint)
         let data = new WindowedData(model.Config.Coordinates, times, values)
-        struct (data, model, counters, (if finished then null else box checkpoint))
+        struct (data, model, counters, (if stored.Finished then null else box checkpoint))
 
     /// A mechanistic law alone: no training, but parameter estimation.
     let private estimate
@@ -221,7 +203,7 @@ module Fit =
 
         use data = data
 
-        try
+        ModelFile.guarded model (fun () ->
             use training = new TrainingRun(options, data, raw, model, generator, counters)
             let finished = counters.Phase >= (TrainingPlan.phases options data.Rows).Length
 
@@ -241,10 +223,7 @@ module Fit =
                 Loss = loss
                 Evaluations = counters.Evaluations
                 Elapsed = TimeSpan.FromSeconds counters.Seconds
-            }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            })
 
     /// Fits a model to values of shape (times, columns) at rising times. A mechanistic law alone is fitted by parameter estimation (its
     /// parameters get standard errors; it takes no checkpoints), the others are trained. Everything random comes from options.Seed: the same call gives the same
@@ -262,16 +241,12 @@ module Fit =
         : FitResult =
         NativeLibraries.ensure ()
         TrainingPlan.check options
-        let threads = torch.get_num_threads ()
-        torch.set_num_threads options.Threads
 
-        try
+        TrainingState.withThreads options.Threads (fun () ->
             if options.Kind = ModelKind.Mechanistic then
                 estimate options timeName columns times values progress cancellation
             else
-                train options timeName columns times values progress cancellation
-        finally
-            torch.set_num_threads threads
+                train options timeName columns times values progress cancellation)
 
     /// Reads a fitted model, or the model of a training's checkpoint. InvalidDataException for a damaged or foreign file,
     /// FileNotFoundException for a missing one.

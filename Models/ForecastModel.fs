@@ -159,9 +159,7 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
 
     /// Everything trainable by name, in a fixed order.
     member internal _.Trainable: (string * Modules.Parameter)[] = [|
-        for struct (name, parameter) in model.named_parameters () do
-            "model." + name, parameter
-
+        yield! ModelFile.parameters "model." model
         "nodes", nodes
     |]
 
@@ -220,13 +218,9 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
         result
 
     /// The checkpoint of the model alone; training adds its own state.
-    member internal this.ToCheckpoint(training: string, extra: NamedArray[]) : Checkpoint = {
-        Kind = ForecastModel.CheckpointKind
-        Config = ModelConfig.toJson config
-        Training = training
-        Tensors =
-            Array.append [| for name, parameter in this.Trainable -> NamedArray.FromTensor(name, parameter) |] extra
-    }
+    member internal this.ToCheckpoint(training: string, extra: NamedArray[]) : Checkpoint =
+        let alone = ModelFile.checkpoint ForecastModel.CheckpointKind (ModelConfig.toJson config) this.Trainable
+        { alone with Training = training; Tensors = Array.append alone.Tensors extra }
 
     /// Kind of the checkpoints of forecast models.
     static member CheckpointKind = "forecast-model"
@@ -270,12 +264,7 @@ type ForecastModel internal (config: ModelConfig, law: MechanisticOde, network: 
                 generator
             )
 
-        try
-            checkpoint.CopyTo(seq { for name, parameter in model.Trainable -> KeyValuePair(name, parameter :> Tensor) })
-            model
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+        ModelFile.filled checkpoint model.Trainable model
 
     /// Reads a model. InvalidDataException for a damaged or foreign file, FileNotFoundException for a missing one.
     static member Load(path: string) : ForecastModel =

@@ -133,14 +133,8 @@ module GeometricBrownian =
             let list = String.Join(", ", start)
             bad $"a start has a logarithm only above 0; got {list}"
 
-        if count < 1 || first < 0 then
-            bad $"a simulation needs at least one path and a first path of 0 or later; got {count} from {first}"
-
-        times
-        |> Array.iteri (fun i time ->
-            if not (time > (if i = 0 then t0 else times[i - 1])) then
-                bad $"time {i} is {time}, which is not after the one before; give rising times after {t0}")
-
+        PathRequest.checkPaths first count
+        PathRequest.checkTimes t0 false times
         let factor = model.Factor
         let result = Array3D.zeroCreate count times.Length n
         let x = Array.init count (fun _ -> start |> Array.map (transform model.Logarithm))

@@ -42,12 +42,11 @@ type LatentSdeConfig = {
 
     /// A value in scaled coordinates.
     member this.ToScaled(column: int, value: float) =
-        ((if this.Logarithm then log value else value) - this.Centre[column]) / this.Spread[column]
+        ColumnScaling.toScaled this.Logarithm this.Centre[column] this.Spread[column] value
 
     /// A scaled coordinate in the data's units.
     member this.ToValue(column: int, x: float) =
-        let value = this.Centre[column] + this.Spread[column] * x
-        if this.Logarithm then exp value else value
+        ColumnScaling.toValue this.Logarithm this.Centre[column] this.Spread[column] x
 
 /// A gated recurrent unit (Cho et al. 2014) that reads a batch backward in time; float64, seeded by a generator.
 [<Sealed>]
@@ -77,7 +76,7 @@ type internal BackwardGru(inputs: int, size: int, generator: torch.Generator) as
         let b = torch.nn.functional.linear(h, state, stateBias).chunk(3L, 1L)
         let reset = a[0].add(b[0]).sigmoid()
         let keep = a[1].add(b[1]).sigmoid()
-        let fresh = torch.addcmul(a[2], reset, b[2], (1.0).ToScalar()).tanh()
+        let fresh = a[2].addcmul(reset, b[2], 1.0).tanh()
         fresh.add (keep.mul (h.sub fresh))
 
 /// One small network for each component of a state: (batch, size) to (batch, size), component i seeing component i alone.
@@ -122,7 +121,7 @@ type LatentSde internal (config: LatentSdeConfig, noise: float[], generator: tor
     let priorMean = Owned.parameter (Tensors.vector (Array.zeroCreate d))
     let priorLog = Owned.parameter (Tensors.vector (Array.zeroCreate d))
     let noiseLog = Owned.parameter (Tensors.vector (noise |> Array.map log))
-    let floor = config.Floor.ToScalar()
+    let floor = config.Floor
 
     do
         for name, part in
@@ -174,8 +173,8 @@ type LatentSde internal (config: LatentSdeConfig, noise: float[], generator: tor
             contexts[k] <- h
 
             if k > 0 then
-                let step = (grid.Times[k] - grid.Times[k - 1]).ToScalar()
-                gap <- gap.mul(here.neg().add((1.0).ToScalar())).add step
+                use step = (grid.Times[k] - grid.Times[k - 1]).ToScalar()
+                gap <- gap.mul(here.neg().add(1.0)).add step
 
         contexts
 

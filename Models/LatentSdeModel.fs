@@ -2,49 +2,15 @@
 namespace Continuum
 
 open System
-open System.Collections.Generic
 open TorchSharp
 
 /// Configurations as JSON.
 module internal LatentSdeText =
-    let toJson (c: LatentSdeConfig) : string =
-        ConfigText.write [
-            "columns", c.Columns
-            "timeName", c.TimeName
-            "logarithm", c.Logarithm
-            "latentSize", c.LatentSize
-            "contextSize", c.ContextSize
-            "hidden", c.Hidden
-            "decoderHidden", c.DecoderHidden
-            "activation", c.Activation
-            "floor", c.Floor
-            "stepsPerUnit", c.StepsPerUnit
-            "timeUnit", c.TimeUnit
-            "centre", c.Centre
-            "spread", c.Spread
-            "span", c.Span
-        ]
+    let toJson (config: LatentSdeConfig) : string = ConfigText.ofRecord config
 
     let ofJson (path: string) (text: string) : LatentSdeConfig =
         let r = ConfigReader(path, text)
-
-        let config = {
-            Columns = r.List "columns"
-            TimeName = r.Get "timeName"
-            Logarithm = r.Get "logarithm"
-            LatentSize = r.Get "latentSize"
-            ContextSize = r.Get "contextSize"
-            Hidden = r.List "hidden"
-            DecoderHidden = r.List "decoderHidden"
-            Activation = r.Enum "activation"
-            Floor = r.Get "floor"
-            StepsPerUnit = r.Get "stepsPerUnit"
-            TimeUnit = r.Get "timeUnit"
-            Centre = r.List "centre"
-            Spread = r.List "spread"
-            Span = r.Get "span"
-        }
-
+        let config = r.Record<LatentSdeConfig>()
         let n = config.Columns.Length
 
         if n = 0 || config.Centre.Length <> n || config.Spread.Length <> n || config.LatentSize < 1 then
@@ -79,12 +45,6 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
     let method: SdeMethod<Ito, DiagonalNoise> = SdeMethods.eulerMaruyama
     let step = 1.0 / float config.StepsPerUnit
 
-    /// Standard normals (count, d) for paths first, first + 1, ..: functions of seed, stream and path.
-    let normals (seed: uint64) (stream: uint64) (first: int) (count: int) (size: int) =
-        let spec = BrownianSpec.create 0.0 1.0 size (seed ^^^ (0x9E3779B97F4A7C15UL * stream))
-        use path = new TensorBrownian(spec, [| int64 count |], int64 first, torch.float64, torch.CPU)
-        path.Step(0.0, 1.0).W
-
     let solve options (sde: Sde<Ito, DiagonalNoise>) (seed: uint64) (first: int) (t0: float) (t1: float) (y0: Tensor) =
         let cells = max 1 (int (ceil ((t1 - t0) / step - 1e-9)))
         let finish = max t1 (t0 + float cells * step)
@@ -106,21 +66,10 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         struct (path.Times |> Array.map (fun t -> t / config.TimeUnit),
                 Array.init path.Rows (fun i -> Array.init n (fun j -> config.ToScaled(j, path.Values[i, j]))))
 
-    let checkTimes (start: float) (times: float[]) (count: int) =
-        let bad (text: string) = raise (ArgumentException text)
-
-        if count < 1 then
-            bad $"at least one path is needed; got {count}"
-
-        if times.Length = 0 then
-            bad "no times given; give at least one"
-
-        times
-        |> Array.iteri (fun i time ->
-            let before = if i = 0 then start else times[i - 1]
-
-            if not (Double.IsFinite time && (time > before || (i = 0 && time = before))) then
-                bad $"time {i} is {time}, which is not after {before}; give rising times from {start} on")
+    let check (start: float) (times: float[]) (first: int) (count: int) =
+        PathRequest.checkPaths first count
+        PathRequest.checkAnyTime times
+        PathRequest.checkTimes start true times
 
     let values (states: Tensor) (seed: uint64) (first: int) (noisy: bool) : float[,,] =
         let count, times = int states.shape[1], int states.shape[0]
@@ -128,7 +77,7 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
 
         let observed =
             if noisy then
-                let eps = normals seed 3UL first count (times * n)
+                let eps = PathRequest.normals seed 3UL first count (times * n)
                 let eps = eps.reshape([| int64 count; int64 times; int64 n |]).transpose(0L, 1L)
                 decoded.add (eps.mul (network.NoiseLog.exp ()))
             else
@@ -143,9 +92,7 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
     member _.Network = network
 
     /// Everything trainable by name, in a fixed order.
-    member internal _.Trainable: (string * Modules.Parameter)[] = [|
-        for struct (name, parameter) in network.named_parameters () -> "model." + name, parameter
-    |]
+    member internal _.Trainable = ModelFile.parameters "model." network
 
     member internal _.Scaled(path: ObservedPath) = scaled path
 
@@ -164,21 +111,20 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
 
         let struct (mean, log) = network.InitialPosterior contexts[0]
         let deviation = log.exp ()
-        let z0 = torch.addcmul (mean, deviation, normals seed 1UL first batch d, (1.0).ToScalar())
+        let z0 = mean.addcmul (deviation, PathRequest.normals seed 1UL first batch d, 1.0)
         let y0 = torch.cat ([| z0; torch.zeros ([| int64 batch; 1L |], dtype = Nullable torch.float64) |], 1L)
         let last = grid.Times[grid.Times.Length - 1]
         let options = optionsOf grid.Times differentiation heuristics
         let solution = solve options (network.Posterior context) seed first 0.0 last y0
         let states = solution.States.narrow (-1L, 0L, int64 d)
         let residual = (network.forward(states).transpose(0L, 1L).sub grid.Values).div(network.NoiseLog.exp ())
-        let constant = network.NoiseLog.add ((0.5 * Math.Log(2.0 * Math.PI)).ToScalar())
-        let density = residual.square().mul((0.5).ToScalar()).add(constant).neg()
+        let constant = network.NoiseLog.add (0.5 * Math.Log(2.0 * Math.PI))
+        let density = residual.square().mul(0.5).add(constant).neg()
         let struct (m, s) = network.Start
         let ratio = log.sub s
         let gap = mean.sub(m).div(s.exp ())
 
-        let kl =
-            ratio.mul((2.0).ToScalar()).exp().add(gap.square ()).sub((1.0).ToScalar()).mul((0.5).ToScalar()).sub ratio
+        let kl = ratio.mul(2.0).exp().add(gap.square ()).sub(1.0).mul(0.5).sub ratio
 
         {
             LogLikelihood = density.mul(grid.Mask).sum()
@@ -195,11 +141,11 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
     /// ArgumentException for times that do not rise from 0.
     member _.Sample(times: float[], seed: uint64, first: int, count: int, noisy: bool) : float[,,] =
         alive ()
-        checkTimes 0.0 times count
+        check 0.0 times first count
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let struct (mean, log) = network.Start
-        let z0 = torch.addcmul (mean, log.exp (), normals seed 1UL first count d, (1.0).ToScalar())
+        let z0 = mean.addcmul (log.exp (), PathRequest.normals seed 1UL first count d, 1.0)
 
         values
             (LatentSdeModel.Run(
@@ -244,7 +190,7 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         if config.Logarithm then
             ObservedPaths.checkPositive config.Columns [| series |]
 
-        checkTimes series.Times[0] times count
+        check series.Times[0] times first count
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let struct (tau, rows) = scaled series
@@ -294,10 +240,9 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         let grid = SeriesGrid(single.Times, spread single.Values, spread single.Mask)
         let terms = this.Infer(grid, seed, 0, Differentiation.None, false)
         let z = terms.States
-        let eps = (normals seed 5UL 0 samples (int z.shape[0] * d)).reshape z.shape
+        let eps = (PathRequest.normals seed 5UL 0 samples (int z.shape[0] * d)).reshape z.shape
 
-        let moved =
-            network.forward(torch.addcmul (z, network.Diffusion z, eps, (1.0).ToScalar())).sub(network.forward z)
+        let moved = network.forward(z.addcmul (network.Diffusion z, eps, 1.0)).sub(network.forward z)
 
         let x = single.Values
         let both = single.Mask.narrow(1L, 1L, x.shape[1] - 1L).mul(single.Mask.narrow (1L, 0L, x.shape[1] - 1L))
@@ -308,12 +253,8 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
             / (steps.square().sum().ToDouble() / max 1.0 (both.sum().ToDouble()))
         )
 
-    member internal this.ToCheckpoint() : Checkpoint = {
-        Kind = LatentSdeModel.CheckpointKind
-        Config = LatentSdeText.toJson config
-        Training = ""
-        Tensors = [| for name, parameter in this.Trainable -> NamedArray.FromTensor(name, parameter) |]
-    }
+    member internal this.ToCheckpoint() : Checkpoint =
+        ModelFile.checkpoint LatentSdeModel.CheckpointKind (LatentSdeText.toJson config) this.Trainable
 
     /// Kind of the checkpoints of latent SDEs.
     static member CheckpointKind = "latent-sde"
@@ -331,13 +272,7 @@ type LatentSdeModel internal (config: LatentSdeConfig, network: LatentSde) =
         use generator = new torch.Generator(0UL)
         let network = new LatentSde(config, Array.create config.Dimension 1.0, generator)
         let model = new LatentSdeModel(config, network)
-
-        try
-            checkpoint.CopyTo(seq { for name, parameter in model.Trainable -> KeyValuePair(name, parameter :> Tensor) })
-            model
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+        ModelFile.filled checkpoint model.Trainable model
 
     interface IDisposable with
         member _.Dispose() =

@@ -92,33 +92,20 @@ module LatentSdeFit =
     let private check (o: LatentSdeOptions) =
         TrainingLoopOptions.check o.Loop
 
-        let atLeast (least: int) (name: string) (value: int) =
-            if value < least then
-                bad $"{name} must be at least {least}; got {value}"
-
-        atLeast 1 (nameof o.LatentSize) o.LatentSize
-        atLeast 1 (nameof o.ContextSize) o.ContextSize
-        atLeast 1 (nameof o.StepsPerUnit) o.StepsPerUnit
+        OptionChecks.atLeast 1 (nameof o.LatentSize) o.LatentSize
+        OptionChecks.atLeast 1 (nameof o.ContextSize) o.ContextSize
+        OptionChecks.atLeast 1 (nameof o.StepsPerUnit) o.StepsPerUnit
 
         if o.Window < 0 || o.Window = 1 then
             bad $"Window must be at least 2 rows, or 0 for whole series; got {o.Window}"
 
-        if Array.append o.Hidden o.DecoderHidden |> Array.exists (fun w -> w < 1 || w > 4096) then
-            bad "Hidden and DecoderHidden need widths from 1 to 4096"
-
-        let positive (name: string) (value: float) =
-            if not (value > 0.0 && Double.IsFinite value) then
-                bad $"{name} must be positive; got {value}"
-
-        positive (nameof o.Floor) o.Floor
-        positive (nameof o.ObservationNoise) o.ObservationNoise
-        positive (nameof o.KlWeight) o.KlWeight
-
-        if not (o.KlWarmup >= 0.0 && o.KlWarmup <= 1.0) then
-            bad $"KlWarmup must lie between 0 and 1; got {o.KlWarmup}"
-
-        if not (o.ErrorPenalty >= 0.0 && o.StiffnessPenalty >= 0.0) then
-            bad $"ErrorPenalty and StiffnessPenalty must not be negative; got {o.ErrorPenalty} and {o.StiffnessPenalty}"
+        OptionChecks.widths (nameof o.Hidden) o.Hidden
+        OptionChecks.widths (nameof o.DecoderHidden) o.DecoderHidden
+        OptionChecks.positive (nameof o.Floor) o.Floor
+        OptionChecks.positive (nameof o.ObservationNoise) o.ObservationNoise
+        OptionChecks.positive (nameof o.KlWeight) o.KlWeight
+        OptionChecks.within 0.0 1.0 (nameof o.KlWarmup) o.KlWarmup
+        SolverPenalty(o.ErrorPenalty, o.StiffnessPenalty).Check()
 
     let private configure (o: LatentSdeOptions) timeName columns (paths: ObservedPath[]) logarithm : LatentSdeConfig =
         let statistics =
@@ -134,12 +121,8 @@ module LatentSdeFit =
                 if values.Length < 2 then
                     bad $"the column '{name}' has fewer than two values; leave it out"
 
-                let mean = Array.average values
-                let spread = values |> Array.averageBy (fun v -> (v - mean) * (v - mean)) |> sqrt
-
-                if not (spread > 1e-12 * (1.0 + abs mean)) then
-                    bad $"the column '{name}' is constant; leave it out"
-
+                let struct (mean, spread) = ColumnScaling.moments values
+                ColumnScaling.checkSpread name mean spread
                 struct (mean, spread))
 
         {
@@ -178,30 +161,19 @@ module LatentSdeFit =
     let private taskOf (o: LatentSdeOptions) (model: LatentSdeModel) (windows: ObservedPath[]) paths : TrainingTask =
         let series = windows |> Array.map model.Scaled
         let batches = MiniBatches(series.Length, o.Loop.BatchSize, o.Loop.Seed)
-        let heuristics = o.ErrorPenalty > 0.0 || o.StiffnessPenalty > 0.0
+        let penalty = SolverPenalty(o.ErrorPenalty, o.StiffnessPenalty)
 
         let loss (step: TrainingStep) =
             use _ = torch.NewDisposeScope()
             let chosen = batches.At step.Iteration |> Array.map (fun i -> series[i])
             let grid = SeriesGrid.Create chosen
             let seed = SdeSeeds.ofIteration o.Loop.Seed step.Iteration
-            let terms = model.Infer(grid, seed, 0, Differentiation.Recorded, heuristics)
+            let terms = model.Infer(grid, seed, 0, Differentiation.Recorded, penalty.IsWanted)
             step.Count(int64 terms.Evaluations)
-            let kl = terms.InitialKl.add(terms.PathKl).mul((weightAt o step.Iteration).ToScalar())
-            let count = grid.Mask.sum().ToDouble()
-            let bound = kl.sub(terms.LogLikelihood).mul((1.0 / count).ToScalar())
-
-            let penalised =
-                if heuristics then
-                    let size = sqrt (float chosen.Length)
-
-                    bound
-                        .add(terms.Error.mul ((o.ErrorPenalty / size).ToScalar()))
-                        .add(terms.Stiffness.mul (o.StiffnessPenalty.ToScalar()))
-                else
-                    bound
-
-            penalised.MoveToOuterDisposeScope()
+            use weight = (weightAt o step.Iteration).ToScalar()
+            use share = (1.0 / grid.Mask.sum().ToDouble()).ToScalar()
+            let bound = terms.InitialKl.add(terms.PathKl).mul(weight).sub(terms.LogLikelihood).mul share
+            (penalty.AddTo(bound, chosen.Length, terms.Error, terms.Stiffness)).MoveToOuterDisposeScope()
 
         let moving = model.Trainable |> Array.filter (fun (name, _) -> o.LearnNoise || name <> "model.noiseLog")
 
@@ -246,16 +218,7 @@ module LatentSdeFit =
         NativeLibraries.ensure ()
         check options
         ObservedPaths.check 2 true columns paths
-
-        let logarithm =
-            if options.Logarithm.HasValue then
-                options.Logarithm.Value
-            else
-                ObservedPaths.allPositive paths
-
-        if logarithm then
-            ObservedPaths.checkPositive columns paths
-
+        let logarithm = ColumnScaling.logarithm options.Logarithm columns paths
         let config = configure options timeName columns paths logarithm
         let windows = windowsOf options paths
 
@@ -268,7 +231,7 @@ module LatentSdeFit =
         let network = new LatentSde(config, Array.create columns.Length options.ObservationNoise, generator)
         let model = new LatentSdeModel(config, network)
 
-        try
+        ModelFile.guarded model (fun () ->
             let summary = TrainingLoop.run options.Loop (taskOf options model windows paths) progress cancellation
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
@@ -285,7 +248,4 @@ module LatentSdeFit =
                 KullbackLeibler = kl
                 NoiseToData = model.NoiseToData(windows[0], SdeSeeds.ofIteration options.Loop.Seed -2, 32)
                 Training = summary
-            }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            })

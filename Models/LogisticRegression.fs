@@ -59,7 +59,8 @@ module LogisticRegression =
 
             for j in 0 .. columns - 1 do
                 if not (Double.IsFinite features[i, j]) then
-                    bad $"feature {j} of row {i} is {features[i, j]}; fill missing values in first (LastValues)"
+                    bad
+                        $"feature {j} of row {i} is {features[i, j]}; fill missing values in first, such as by the last ones"
 
     let private logistic (x: float) = 1.0 / (1.0 + exp -x)
 

@@ -106,10 +106,10 @@ module Mechanism =
         match mechanism with
         | LotkaVolterra _ ->
             let coefficients = pair ()
-            perCapita (torch.addcmul (coefficients.[0L], coefficients.[1L], w.flip 1L, (1.0).ToScalar()))
+            perCapita (coefficients.[0L].addcmul(coefficients.[1L], w.flip 1L, 1.0))
         | Logistic ->
             let coefficients = pair ()
-            perCapita (torch.addcmul (coefficients.[0L], coefficients.[1L], w, (1.0).ToScalar()))
+            perCapita (coefficients.[0L].addcmul(coefficients.[1L], w, 1.0))
         | Exponential -> perCapita (theta.expand_as(z).clone())
         | Linear ->
             let d = theta.shape[0]

@@ -35,13 +35,10 @@ module NeuralCde =
         let config = NeuralCdeOptions.configure options data (data.Subset training)
         let model = NeuralCdeModel.Create config
 
-        try
+        ModelFile.guarded model (fun () ->
             use _ = torch.enable_grad ()
             let summary = NeuralCdeTraining.run options model data training held progress cancellation
-            { Model = model; Training = summary }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            { Model = model; Training = summary })
 
     /// Reads a model that was saved, or the present model of a training's checkpoint. InvalidDataException, one line, for a damaged or
     /// foreign file, FileNotFoundException for a missing one.

@@ -61,9 +61,7 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
     member internal _.Present(x: Tensor) : Tensor = present x
 
     /// Everything trainable by name, in a fixed order.
-    member internal _.Trainable: (string * Modules.Parameter)[] = [|
-        for struct (name, parameter) in networks.named_parameters () -> "model." + name, parameter
-    |]
+    member internal _.Trainable = ModelFile.parameters "model." networks
 
     /// States of the equation, (subjects, layers * state) at the end, or (visits, subjects, layers * state) at every visit. A subject with fewer
     /// visits than the batch stands still after its last one. `count` is told the evaluations of the field.
@@ -249,15 +247,7 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
     /// Writes the model atomically. IOException where the file cannot be written.
     member this.Save(path: string) : unit =
         ObjectDisposedException.ThrowIf(disposed, typeof<NeuralCdeModel>)
-
-        let checkpoint: Checkpoint = {
-            Kind = NeuralCdeModel.CheckpointKind
-            Config = NeuralCdeConfig.toJson config
-            Training = ""
-            Tensors = [| for name, parameter in this.Trainable -> NamedArray.FromTensor(name, parameter) |]
-        }
-
-        checkpoint.Save path
+        (ModelFile.checkpoint NeuralCdeModel.CheckpointKind (NeuralCdeConfig.toJson config) this.Trainable).Save path
 
     /// A model with fresh weights from config.Seed.
     static member internal Create(config: NeuralCdeConfig) : NeuralCdeModel =
@@ -270,13 +260,7 @@ type NeuralCdeModel internal (config: NeuralCdeConfig, networks: NeuralCdeNetwor
     static member internal Load(path: string) : NeuralCdeModel =
         let checkpoint = Checkpoint.Load(path, NeuralCdeModel.CheckpointKind)
         let model = NeuralCdeModel.Create(NeuralCdeConfig.ofJson path checkpoint.Config)
-
-        try
-            checkpoint.CopyTo(seq { for name, parameter in model.Trainable -> KeyValuePair(name, parameter :> Tensor) })
-            model
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+        ModelFile.filled checkpoint model.Trainable model
 
     interface IDisposable with
         member _.Dispose() =

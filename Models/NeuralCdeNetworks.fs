@@ -31,7 +31,7 @@ type internal CdeLayer
         if gated then
             let drive = apply (raw.narrow (last, 0L, int64 entries))
             let keep = raw.narrow(last, int64 entries, int64 state).sigmoid()
-            keep.mul (drive.addcmul (z, dt, (-1.0).ToScalar()))
+            keep.mul (drive.addcmul (z, dt, -1.0))
         else
             apply raw
 

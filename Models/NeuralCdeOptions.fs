@@ -120,15 +120,11 @@ module internal NeuralCdeOptions =
 
     /// Throws ArgumentException, naming the option and its value, for an option out of its range or that contradicts another.
     let check (options: NeuralCdeOptions) =
-        let atLeast (least: int) (name: string) (value: int) =
-            if value < least then
-                bad $"{name} must be at least {least}; got {value}"
-
-        atLeast 1 "State" options.State
-        atLeast 1 "Layers" options.Layers
-        atLeast 1 "Window" options.Window
-        atLeast 1 "StepsPerPiece" options.StepsPerPiece
-        atLeast 1 "Horizon" options.Horizon
+        OptionChecks.atLeast 1 "State" options.State
+        OptionChecks.atLeast 1 "Layers" options.Layers
+        OptionChecks.atLeast 1 "Window" options.Window
+        OptionChecks.atLeast 1 "StepsPerPiece" options.StepsPerPiece
+        OptionChecks.atLeast 1 "Horizon" options.Horizon
 
         if not (Enum.IsDefined options.Task) then
             raise (ArgumentOutOfRangeException(nameof options, options.Task, "not a task"))
@@ -137,8 +133,7 @@ module internal NeuralCdeOptions =
             let widths = String.Join(", ", options.Hidden)
             bad $"Hidden needs widths of at least 1; got [{widths}]"
 
-        if not (options.ValidationFraction >= 0.0 && options.ValidationFraction <= 0.5) then
-            bad $"ValidationFraction must lie between 0 and 0.5; got {options.ValidationFraction}"
+        OptionChecks.within 0.0 0.5 "ValidationFraction" options.ValidationFraction
 
         if not (options.FieldRate >= 0.0 && Double.IsFinite options.FieldRate) then
             bad $"FieldRate must not be negative; got {options.FieldRate}"

@@ -73,9 +73,9 @@ module internal CdeLoss =
     let private squared (predicted: Tensor) (targets: float[]) : Tensor =
         let wanted = Tensors.ofArray targets predicted.shape torch.float64 torch.CPU
         let known = wanted.isnan().logical_not()
-        let difference = predicted.sub(wanted).masked_fill(known.logical_not (), (0.0).ToScalar())
+        let difference = predicted.sub(wanted).masked_fill(known.logical_not (), 0.0)
         let count = targets |> Array.filter (fun v -> not (Double.IsNaN v)) |> Array.length
-        difference.square().sum().div((float (max 1 count)).ToScalar())
+        difference.square().sum().div(float (max 1 count))
 
     let private crossEntropy (weights: Tensor) (logits: Tensor) (labels: float[]) : Tensor =
         let wanted = indices (labels |> Array.map int64)
@@ -209,9 +209,7 @@ module internal NeuralCdeTraining =
 
             // A batch without a single known target teaches nothing.
             if isNull value then
-                (model.Trainable
-                 |> Array.map (fun (_, p) -> p.sum().mul((0.0).ToScalar()))
-                 |> Array.reduce (fun a b -> a.add b))
+                (model.Trainable |> Array.map (fun (_, p) -> p.sum().mul(0.0)) |> Array.reduce (fun a b -> a.add b))
                     .MoveToOuterDisposeScope()
             else
                 value.MoveToOuterDisposeScope()

@@ -128,10 +128,10 @@ type NeuralSde internal (config: NeuralSdeConfig, drift: float[], correlation: f
             int64 weights
         |]
 
-    let floor = config.Floor.ToScalar()
-    let rest = (1.0 - config.Floor * config.Floor).ToScalar()
+    let floor = config.Floor
+    let rest = (1.0 - config.Floor * config.Floor)
     // The time input is 0 at the first and 1 at the last time of the data.
-    let period = (1.0 / max 1.0 (config.Tau config.LastTime)).ToScalar()
+    let period = (1.0 / max 1.0 (config.Tau config.LastTime))
 
     do
         this.register_parameter ("baseDrift", baseDrift)

@@ -7,56 +7,11 @@ open TorchSharp
 
 /// Configurations as JSON.
 module internal NeuralSdeText =
-    let toJson (c: NeuralSdeConfig) : string =
-        ConfigText.write [
-            "columns", c.Columns
-            "timeName", c.TimeName
-            "logarithm", c.Logarithm
-            "level", c.Level
-            "timeInput", c.TimeInput
-            "correlated", c.Correlated
-            "halfLives", c.HalfLives
-            "lags", c.Lags
-            "hidden", c.Hidden
-            "driftHidden", c.DriftHidden
-            "activation", c.Activation
-            "floor", c.Floor
-            "density", c.Density
-            "origin", c.Origin
-            "timeUnit", c.TimeUnit
-            "scale", c.Scale
-            "centre", c.Centre
-            "spread", c.Spread
-            "correlation", c.Correlation
-            "lastTime", c.LastTime
-        ]
+    let toJson (config: NeuralSdeConfig) : string = ConfigText.ofRecord config
 
     let ofJson (path: string) (text: string) : NeuralSdeConfig =
         let r = ConfigReader(path, text)
-
-        let config = {
-            Columns = r.List "columns"
-            TimeName = r.Get "timeName"
-            Logarithm = r.Get "logarithm"
-            Level = r.Get "level"
-            TimeInput = r.Get "timeInput"
-            Correlated = r.Get "correlated"
-            HalfLives = r.List "halfLives"
-            Lags = r.Get "lags"
-            Hidden = r.List "hidden"
-            DriftHidden = r.List "driftHidden"
-            Activation = r.Enum "activation"
-            Floor = r.Get "floor"
-            Density = r.Enum "density"
-            Origin = r.Get "origin"
-            TimeUnit = r.Get "timeUnit"
-            Scale = r.List "scale"
-            Centre = r.List "centre"
-            Spread = r.List "spread"
-            Correlation = r.List "correlation"
-            LastTime = r.Get "lastTime"
-        }
-
+        let config = r.Record<NeuralSdeConfig>()
         let n = config.Columns.Length
 
         let lists = [ config.Scale.Length; config.Centre.Length; config.Spread.Length ]
@@ -115,7 +70,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
             let time =
                 if not config.TimeInput then null
                 elif share = 0.0 then tau
-                else tau.add (h.mul (share.ToScalar()))
+                else tau.add (h.mul share)
 
             let lift (tensor: Tensor) = if isNull tensor || x.dim () = 2L then tensor else tensor.unsqueeze 1L
 
@@ -131,8 +86,8 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
 
     /// Everything trainable or kept by name, in a fixed order.
     member internal _.State: (string * Tensor)[] = [|
-        for struct (name, parameter) in network.named_parameters () do
-            "model." + name, parameter :> Tensor
+        for name, parameter in ModelFile.parameters "model." network do
+            name, parameter :> Tensor
 
         "end", tail
     |]
@@ -283,7 +238,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
         let result = Array3D.zeroCreate count times.Length n
         let mutable x = position.X.expand([| int64 count; int64 n |]).clone()
         let mutable start = x.clone ()
-        let column (value: float) = torch.full ([| int64 count; 1L |], value.ToScalar(), dtype = Nullable torch.float64)
+        let column (value: float) = torch.empty([| int64 count; 1L |], dtype = Nullable torch.float64).fill_ value
         let mutable state = position.Memory.expand([| int64 count; int64 memory.Size |]).clone()
         let mutable tau = config.Tau position.Time
         let mutable since = 0.0
@@ -298,7 +253,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
             let struct (h, refresh, wanted) = steps[k]
             let time = if config.TimeInput then column tau else null
             let struct (f, l) = network.Coefficients(time, x, state)
-            let w = brownian.Step(float k, float (k + 1)).W.mul((sqrt h).ToScalar())
+            let w = brownian.Step(float k, float (k + 1)).W.mul(sqrt h)
 
             let noise =
                 if config.Correlated then
@@ -306,7 +261,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
                 else
                     l.mul w
 
-            let next = noise.add(x).add_(f.mul (h.ToScalar())).MoveToOuterDisposeScope()
+            let next = noise.add(x).add_(f.mul h).MoveToOuterDisposeScope()
             tau <- tau + h
             since <- since + h
 
@@ -329,31 +284,14 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
         result
 
     static member private CheckSimulation(start: float, times: float[], first: int, count: int, substeps: int) =
-        let bad (text: string) = raise (ArgumentException text)
-
-        if count < 1 || first < 0 then
-            bad $"a simulation needs at least one path and a first path of 0 or later; got {count} from {first}"
-
-        if substeps < 1 then
-            bad $"Substeps must be at least 1; got {substeps}"
-
-        if times.Length = 0 then
-            bad "a simulation needs at least one time"
-
-        times
-        |> Array.iteri (fun i time ->
-            let before = if i = 0 then start else times[i - 1]
-
-            if not (Double.IsFinite time && time > before) then
-                bad $"time {i} is {time}, which is not after {before}; give rising times after the end of the history")
+        PathRequest.checkPaths first count
+        OptionChecks.atLeast 1 "Substeps" substeps
+        PathRequest.checkAnyTime times
+        PathRequest.checkTimes start false times
 
     /// The checkpoint of the model alone; training adds its own state.
-    member internal this.ToCheckpoint() : Checkpoint = {
-        Kind = NeuralSdeModel.CheckpointKind
-        Config = NeuralSdeText.toJson config
-        Training = ""
-        Tensors = [| for name, tensor in this.State -> NamedArray.FromTensor(name, tensor) |]
-    }
+    member internal this.ToCheckpoint() : Checkpoint =
+        ModelFile.checkpoint NeuralSdeModel.CheckpointKind (NeuralSdeText.toJson config) this.State
 
     /// Kind of the checkpoints of neural SDEs.
     static member CheckpointKind = "neural-sde"
@@ -382,12 +320,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
         let model =
             new NeuralSdeModel(config, network, Owned.constant (Array.zeroCreate size) [| 1L; int64 size |])
 
-        try
-            checkpoint.CopyTo(seq { for name, tensor in model.State -> KeyValuePair(name, tensor) })
-            model
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+        ModelFile.filled checkpoint model.State model
 
     interface IDisposable with
         member _.Dispose() =

@@ -92,29 +92,20 @@ module NeuralSdeFit =
     let private check (options: NeuralSdeOptions) =
         TrainingLoopOptions.check options.Loop
 
-        let widths (name: string) (values: int[]) =
-            if Array.exists (fun w -> w < 1 || w > 4096) values then
-                let list = String.Join(", ", values)
-                bad $"{name} needs widths from 1 to 4096; got [{list}]"
-
-        widths (nameof options.Hidden) options.Hidden
-        widths (nameof options.DriftHidden) options.DriftHidden
+        OptionChecks.widths (nameof options.Hidden) options.Hidden
+        OptionChecks.widths (nameof options.DriftHidden) options.DriftHidden
 
         if options.HalfLives |> Array.exists (fun life -> not (life > 0.0 && Double.IsFinite life)) then
             let list = String.Join(", ", options.HalfLives)
             bad $"HalfLives must be positive; got [{list}]"
 
-        if options.Lags < 0 then
-            bad $"Lags must not be negative; got {options.Lags}"
+        OptionChecks.atLeast 0 (nameof options.Lags) options.Lags
 
         if not (options.Floor > 0.0 && options.Floor < 1.0) then
             bad $"Floor must lie between 0 and 1; got {options.Floor}"
 
-        if not (options.Penalty >= 0.0) then
-            bad $"Penalty must not be negative; got {options.Penalty}"
-
-        if not (options.ValidationFraction >= 0.0 && options.ValidationFraction <= 0.5) then
-            bad $"ValidationFraction must lie between 0 and 0.5; got {options.ValidationFraction}"
+        OptionChecks.notNegative (nameof options.Penalty) options.Penalty
+        OptionChecks.within 0.0 0.5 (nameof options.ValidationFraction) options.ValidationFraction
 
     /// Rows of a series before its validation rows; a validation needs two transitions.
     let private trainingRows (options: NeuralSdeOptions) (path: ObservedPath) =
@@ -122,8 +113,7 @@ module NeuralSdeFit =
         if held < 2 then path.Rows else path.Rows - held
 
     let private moments (values: float[]) =
-        let mean = Array.average values
-        let spread = values |> Array.averageBy (fun v -> (v - mean) * (v - mean)) |> sqrt
+        let struct (mean, spread) = ColumnScaling.moments values
         struct (mean, (if spread > 0.0 then spread else 1.0))
 
     let private configure (options: NeuralSdeOptions) timeName columns (paths: ObservedPath[]) logarithm baseline =
@@ -234,7 +224,7 @@ module NeuralSdeFit =
         if not (isNull weights) then
             let set (raw: float) =
                 weights.zero_ () |> ignore
-                weights.select(0L, 0L).fill_(raw.ToScalar()) |> ignore
+                weights.select(0L, 0L).fill_(raw) |> ignore
 
             let loss raw =
                 use _ = torch.NewDisposeScope()
@@ -260,7 +250,7 @@ module NeuralSdeFit =
             else
                 1
 
-        let penalty (t: Transitions) = model.Network.Excess(t.Tau, t.From, t.Memory).mul(options.Penalty.ToScalar())
+        let penalty (t: Transitions) = model.Network.Excess(t.Tau, t.From, t.Memory).mul(options.Penalty)
 
         let loss (step: TrainingStep) =
             use _ = torch.NewDisposeScope()
@@ -273,9 +263,7 @@ module NeuralSdeFit =
             step.Count(int64 cost)
             (if options.Penalty = 0.0 then fit else fit.add (penalty batch)).MoveToOuterDisposeScope()
 
-        let parameters = [|
-            for struct (name, parameter) in model.Network.named_parameters () -> "model." + name, parameter
-        |]
+        let parameters = ModelFile.parameters "model." model.Network
 
         {
             Kind = NeuralSdeModel.CheckpointKind
@@ -340,13 +328,7 @@ module NeuralSdeFit =
         NativeLibraries.ensure ()
         check options
         ObservedPaths.check 10 false columns paths
-
-        let logarithm =
-            if options.Logarithm.HasValue then
-                options.Logarithm.Value
-            else
-                ObservedPaths.allPositive paths
-
+        let logarithm = ColumnScaling.logarithm options.Logarithm columns paths
         let heads = paths |> Array.map (fun path -> path.Slice(0, trainingRows options path))
 
         let tails =
@@ -357,7 +339,7 @@ module NeuralSdeFit =
         let config = configure options timeName columns paths logarithm baseline
         let model = create options config baseline
 
-        try
+        ModelFile.guarded model (fun () ->
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
             let struct (all, count) = gather options model paths
@@ -378,7 +360,4 @@ module NeuralSdeFit =
                 BaselineTrainingLoss = GeometricBrownian.logDensities baseline heads |> negative |> mean
                 BaselineValidationLoss = GeometricBrownian.logDensities baseline tails |> negative |> mean
                 Training = summary
-            }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            })

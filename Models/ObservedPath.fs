@@ -85,7 +85,7 @@ module ObservedPaths =
                 for j in 0 .. columns.Length - 1 do
                     if path.Values[i, j] <= 0.0 then
                         bad
-                            $"row {i} of {name paths.Length k} has {path.Values[i, j]} in the column '{columns[j]}', which has no logarithm; correct it or model the values themselves (Positive = false)")
+                            $"row {i} of {name paths.Length k} has {path.Values[i, j]} in the column '{columns[j]}', which has no logarithm; correct it or model the values themselves (Logarithm = false)")
 
     /// Whether every value that is there is above 0.
     let allPositive (paths: ObservedPath[]) : bool =

@@ -5,6 +5,26 @@ open System
 open System.IO
 open TorchSharp
 
+/// The rule that turns gradients into steps, by libtorch's names.
+type OptimizerKind =
+    /// Adam: Kingma and Ba 2015.
+    | Adam = 0
+    /// Adam with decoupled weight decay: Loshchilov and Hutter 2019.
+    | AdamW = 1
+    /// RMSprop: Hinton 2012.
+    | RmsProp = 2
+    /// Gradient descent with momentum 0.9.
+    | Sgd = 3
+
+/// How the learning rate changes over a phase.
+type LearningRateSchedule =
+    /// It stays.
+    | Constant = 0
+    /// Half a cosine down to a hundredth.
+    | Cosine = 1
+    /// By equal factors down to a hundredth.
+    | Exponential = 2
+
 /// Optimisers, learning rates and gradient norms.
 [<RequireQualifiedAccess>]
 module internal Optimizers =
@@ -54,6 +74,15 @@ module internal Optimizers =
         optimizer.load_state_dict reader
         // SGD and RMSprop leave what they read in the scope, whose end would delete it.
         scope.Detach(Seq.toArray scope.DisposablesView)
+
+    /// Frees the gradients of these parameters.
+    let clearGradients (parameters: Modules.Parameter[]) =
+        for parameter in parameters do
+            let gradient = parameter.grad
+
+            if not (isNull gradient) then
+                parameter.grad <- null
+                gradient.Dispose()
 
     /// Shortens the gradients together to the norm `limit` (infinity: leaves them) and returns the norm that they had; it is not
     /// finite where a gradient is not, and the gradients are then left alone.

@@ -58,12 +58,24 @@ type internal ParameterSnapshot(prefix: string, parameters: (string * Modules.Pa
             NamedArray.FromTensor(prefix + fst parameters[i], copies[i])
     |]
 
-    /// Reads what Store wrote. InvalidDataException where a part is missing.
+    /// Reads what Store wrote; values without a count are one copy. InvalidDataException where a part is missing.
     member _.Load(checkpoint: Checkpoint) =
-        if checkpoint.Tensors |> Array.exists (fun a -> a.Name = prefix + "count") then
+        let mine =
+            checkpoint.Tensors |> Array.filter (fun a -> a.Name.StartsWith(prefix, StringComparison.Ordinal))
+
+        if mine.Length > 0 then
             use _ = torch.NewDisposeScope()
             fill (parameters |> Array.map (fun (name, _) -> checkpoint.Find(prefix + name).ToTensor()))
-            count <- int (checkpoint.Find(prefix + "count").ToInt64s()[0])
+
+            count <-
+                match mine |> Array.tryFind (fun a -> a.Name = prefix + "count") with
+                | Some stored -> int (stored.ToInt64s()[0])
+                | None -> 1
+
+    /// Forgets the copy.
+    member _.Clear() =
+        fill [||]
+        count <- 0
 
     interface IDisposable with
         member _.Dispose() = fill [||]

@@ -33,8 +33,8 @@ type internal PathMemory(halfLives: float[], lags: int, columns: int, correlatio
 
         torch.tensor(places, dtype = Nullable torch.int64).clone().DetachFromDisposeScope()
 
-    let half = (0.5).ToScalar()
-    let least = (1e-6).ToScalar()
+    let half = (0.5)
+    let least = (1e-6)
 
     /// Numbers in the state of one path.
     static member SizeOf(halfLives: float[], lags: int, columns: int) =
@@ -61,7 +61,7 @@ type internal PathMemory(halfLives: float[], lags: int, columns: int, correlatio
     member _.Update(state: Tensor, z: Tensor, step: float) : Tensor =
         use _ = torch.NewDisposeScope()
         let batch = state.shape[0]
-        let standard = z.mul ((1.0 / sqrt step).ToScalar())
+        let standard = z.mul (1.0 / sqrt step)
 
         let average (first: int64) (size: int64) (news: Tensor) =
             let old = state.narrow(1L, first, int64 count * size).reshape(batch, int64 count, size)

@@ -49,19 +49,18 @@ type SdeGanConfig = {
 
     /// A value in scaled coordinates.
     member this.ToScaled(column: int, value: float) =
-        ((if this.Logarithm then log value else value) - this.Centre[column]) / this.Spread[column]
+        ColumnScaling.toScaled this.Logarithm this.Centre[column] this.Spread[column] value
 
     /// A scaled coordinate in the data's units.
     member this.ToValue(column: int, x: float) =
-        let value = this.Centre[column] + this.Spread[column] * x
-        if this.Logarithm then exp value else value
+        ColumnScaling.toValue this.Logarithm this.Centre[column] this.Spread[column] x
 
 /// A network of LipSwish layers (0.909 x sigmoid(x), which has Lipschitz constant 1; Chen, Behrmann, Duvenaud and Jacobsen 2019); float64.
 /// Weights and biases are uniform within 1/sqrt(fan-in), times a gain, from the generator alone.
 [<Sealed>]
 type internal LipSwishNet(sizes: int[], finalTanh: bool, gain: float, generator: torch.Generator) as this =
     inherit torch.nn.Module<Tensor, Tensor>(nameof LipSwishNet)
-    let slope = (0.909).ToScalar()
+    let slope = (0.909)
 
     let uniform (shape: int64[]) (fanIn: int) =
         use _ = torch.NewDisposeScope()
@@ -94,7 +93,7 @@ type internal LipSwishNet(sizes: int[], finalTanh: bool, gain: float, generator:
     member _.ClipWeights() =
         for weight in weights do
             let limit = 1.0 / float weight.shape[0]
-            weight.clamp_ ((-limit).ToScalar(), limit.ToScalar()) |> ignore
+            weight.clamp_ (-limit, limit) |> ignore
 
 /// Y = readout(X), X(0) = initial(V), dX = mu(t, X) dt + sigma(t, X) o dW, in scaled values; time counts steps of the data, and networks see
 /// it divided by the length of a path.
@@ -128,7 +127,7 @@ type internal SdeGenerator(config: SdeGanConfig, initialGain: float, fieldGain: 
     /// The equation of the states (batch, HiddenSize) over time in steps of the data.
     member _.Sde() : Sde<Stratonovich, GeneralNoise> =
         let seen (t: Tensor) (x: Tensor) =
-            let share = t.mul((1.0 / length).ToScalar()).expand([| x.shape[0]; 1L |])
+            let share = t.mul(1.0 / length).expand([| x.shape[0]; 1L |])
             torch.cat ([| share; x |], 1L)
 
         Sde.general<Stratonovich>
@@ -175,7 +174,7 @@ type internal CdeDiscriminator(config: SdeGanConfig, generator: torch.Generator)
         let z0 = initial.forward (values.select (1L, 0L))
 
         let matrix (t: Tensor) (z: Tensor) =
-            let share = t.mul((1.0 / length).ToScalar()).expand([| z.shape[0]; 1L |])
+            let share = t.mul(1.0 / length).expand([| z.shape[0]; 1L |])
             field.forward(torch.cat ([| share; z |], 1L)).reshape([| z.shape[0]; int64 h; int64 channels |])
 
         let equation = CdeField.timed channels (Seq.cast<Tensor>(field.parameters ())) matrix

@@ -90,41 +90,26 @@ module SdeGanFit =
     let private check (o: SdeGanOptions) =
         TrainingLoopOptions.check o.Loop
 
-        for name, value in
-            [
-                nameof o.HiddenSize, o.HiddenSize
-                nameof o.NoiseSize, o.NoiseSize
-                nameof o.InitialNoiseSize, o.InitialNoiseSize
-                nameof o.DiscriminatorSize, o.DiscriminatorSize
-                nameof o.StepsPerUnit, o.StepsPerUnit
-                nameof o.DiscriminatorSteps, o.DiscriminatorSteps
-            ] do
-            if value < 1 then
-                bad $"{name} must be at least 1; got {value}"
-
-        if o.Hidden.Length = 0 || Array.exists (fun w -> w < 1 || w > 4096) o.Hidden then
-            bad "Hidden needs one or more widths from 1 to 4096"
-
-        for name, value in
-            [
-                nameof o.InitialGain, o.InitialGain
-                nameof o.FieldGain, o.FieldGain
-                nameof o.GeneratorRate, o.GeneratorRate
-                nameof o.DiscriminatorRate, o.DiscriminatorRate
-                nameof o.InitialRate, o.InitialRate
-            ] do
-            if not (value > 0.0 && Double.IsFinite value) then
-                bad $"{name} must be positive; got {value}"
-
-        if not (o.ErrorPenalty >= 0.0 && o.StiffnessPenalty >= 0.0) then
-            bad $"ErrorPenalty and StiffnessPenalty must not be negative; got {o.ErrorPenalty} and {o.StiffnessPenalty}"
+        OptionChecks.atLeast 1 (nameof o.HiddenSize) o.HiddenSize
+        OptionChecks.atLeast 1 (nameof o.NoiseSize) o.NoiseSize
+        OptionChecks.atLeast 1 (nameof o.InitialNoiseSize) o.InitialNoiseSize
+        OptionChecks.atLeast 1 (nameof o.DiscriminatorSize) o.DiscriminatorSize
+        OptionChecks.atLeast 1 (nameof o.StepsPerUnit) o.StepsPerUnit
+        OptionChecks.atLeast 1 (nameof o.DiscriminatorSteps) o.DiscriminatorSteps
+        OptionChecks.someWidths (nameof o.Hidden) o.Hidden
+        OptionChecks.positive (nameof o.InitialGain) o.InitialGain
+        OptionChecks.positive (nameof o.FieldGain) o.FieldGain
+        OptionChecks.positive (nameof o.GeneratorRate) o.GeneratorRate
+        OptionChecks.positive (nameof o.DiscriminatorRate) o.DiscriminatorRate
+        OptionChecks.positive (nameof o.InitialRate) o.InitialRate
+        SolverPenalty(o.ErrorPenalty, o.StiffnessPenalty).Check()
 
     /// Paths of equal length on one grid, and its step.
     let private gridOf (columns: string[]) (paths: ObservedPath[]) : float =
         ObservedPaths.check 2 false columns paths
 
         if paths.Length < 2 then
-            bad "an SDE-GAN learns from many paths; cut a long series into windows with ObservedPath.Slice"
+            bad "an SDE-GAN learns from many paths; cut a long series into windows"
 
         let unit = ObservedPaths.medianStep paths
 
@@ -143,24 +128,18 @@ module SdeGanFit =
     let private configure (o: SdeGanOptions) timeName columns (paths: ObservedPath[]) unit logarithm : SdeGanConfig =
         let value v = if logarithm then log v else v
 
-        let moments (values: float[]) =
-            let mean = Array.average values
-            struct (mean, values |> Array.averageBy (fun v -> (v - mean) * (v - mean)) |> sqrt)
-
         let statistics =
             columns
             |> Array.mapi (fun j name ->
-                let struct (mean, spread) = moments (paths |> Array.map (fun p -> value p.Values[0, j]))
+                let struct (mean, spread) = ColumnScaling.moments (paths |> Array.map (fun p -> value p.Values[0, j]))
 
                 let struct (_, overall) =
-                    moments [|
+                    ColumnScaling.moments [|
                         for p in paths do
                             for i in 0 .. p.Rows - 1 -> value p.Values[i, j]
                     |]
 
-                if not (overall > 1e-12 * (1.0 + abs mean)) then
-                    bad $"the column '{name}' is constant; leave it out"
-
+                ColumnScaling.checkSpread name mean overall
                 // Paths that all start alike have no spread of their own there.
                 struct (mean, (if spread > 0.05 * overall then spread else overall)))
 
@@ -185,7 +164,7 @@ module SdeGanFit =
         let count = int data.shape[0]
         let batches = MiniBatches(count, o.Loop.BatchSize, o.Loop.Seed)
         let size = min count o.Loop.BatchSize
-        let heuristics = o.ErrorPenalty > 0.0 || o.StiffnessPenalty > 0.0
+        let penalty = SolverPenalty(o.ErrorPenalty, o.StiffnessPenalty)
         let evaluations = int64 (model.Config.Steps * model.Config.StepsPerUnit)
         let mutable current = -1
         let mutable draws = 0
@@ -220,16 +199,10 @@ module SdeGanFit =
 
         // The node of a reversible solve reads what it was given when gradients pass through it, so nothing may be disposed of here.
         let generate (step: TrainingStep) =
-            let struct (paths, solution) = model.Generate(seedOf step 0, 0, size, true, heuristics)
+            let struct (paths, solution) = model.Generate(seedOf step 0, 0, size, true, penalty.IsWanted)
             step.Count evaluations
             let score = model.Discriminator.forward(paths).mean()
-
-            if heuristics then
-                score
-                    .add(solution.ErrorEstimate.mul ((o.ErrorPenalty / sqrt (float size)).ToScalar()))
-                    .add(solution.StiffnessEstimate.mul (o.StiffnessPenalty.ToScalar()))
-            else
-                score
+            penalty.AddTo(score, size, solution.ErrorEstimate, solution.StiffnessEstimate)
 
         {
             Kind = SdeGanModel.CheckpointKind
@@ -282,21 +255,12 @@ module SdeGanFit =
         NativeLibraries.ensure ()
         check options
         let unit = gridOf columns paths
-
-        let logarithm =
-            if options.Logarithm.HasValue then
-                options.Logarithm.Value
-            else
-                ObservedPaths.allPositive paths
-
-        if logarithm then
-            ObservedPaths.checkPositive columns paths
-
+        let logarithm = ColumnScaling.logarithm options.Logarithm columns paths
         let config = configure options timeName columns paths unit logarithm
         use random = new torch.Generator(uint64 options.Loop.Seed)
         let model = SdeGanModel.Create(config, options.InitialGain, options.FieldGain, random)
 
-        try
+        ModelFile.guarded model (fun () ->
             use _ = torch.NewDisposeScope()
 
             let data =
@@ -309,7 +273,4 @@ module SdeGanFit =
              model.Discriminator.ClipWeights())
 
             let summary = TrainingLoop.run options.Loop (taskOf options model data paths) progress cancellation
-            { Model = model; Training = summary }
-        with _ ->
-            (model :> IDisposable).Dispose()
-            reraise ()
+            { Model = model; Training = summary })

@@ -2,10 +2,7 @@
 namespace Continuum
 
 open System
-open System.Collections.Generic
 open System.Diagnostics
-open System.IO
-open System.Text.Json.Nodes
 open System.Threading
 open TorchSharp
 
@@ -24,7 +21,7 @@ type internal TrainingRun
     let windows = TrainingPlan.windows options data.Rows
     let total = phases |> Array.sumBy _.Iterations
     let before = phases |> Array.map _.Iterations |> Array.scan (+) 0
-    let best = Dictionary<string, float[]>()
+    let best = new ParameterSnapshot("best.", model.Trainable)
     let clock = Stopwatch.StartNew()
     let secondsBefore = counters.Seconds
     let mutable optimizer: Modules.OptimizerHelper = null
@@ -43,27 +40,10 @@ type internal TrainingRun
         if not (isNull optimizer) then
             optimizer.Dispose()
 
-        optimizer <- TrainingPlan.optimizer options (rate phase) (moving phase |> Array.map snd)
+        let parameters = moving phase |> Array.map snd
+        optimizer <- Optimizers.create options.Optimizer (rate phase) options.WeightDecay parameters
         scheduler <- TrainingPlan.schedule options phase.Iterations (rate phase) optimizer
-
-        use _ = torch.NewDisposeScope()
-
-        for _, parameter in model.Trainable do
-            if not (isNull parameter.grad) then
-                parameter.grad <- null
-
-    let keepBest () =
-        for name, parameter in model.Trainable do
-            best[name] <- Tensors.toArray parameter
-
-    let restoreBest () =
-        use _ = torch.NewDisposeScope()
-        use _ = torch.no_grad ()
-
-        for name, parameter in model.Trainable do
-            match best.TryGetValue name with
-            | true, values -> parameter.copy_ (Tensors.ofArray values parameter.shape torch.float64 torch.CPU) |> ignore
-            | _ -> ()
+        Optimizers.clearGradients (model.Trainable |> Array.map snd)
 
     /// Windows of the phase: every start in the data, or those of multiple shooting, without rows after the training rows.
     let windowsOf (phase: Phase) =
@@ -85,7 +65,7 @@ type internal TrainingRun
     let rows (indices: int[]) (tensor: Tensor) =
         tensor.index_select (0L, torch.tensor(indices |> Array.map int64, dtype = Nullable torch.int64).clone())
 
-    let weighted (weight: float) (loss: Tensor) = loss.mul (weight.ToScalar())
+    let weighted (weight: float) (loss: Tensor) = loss.mul weight
 
     /// The loss on a mini-batch; null where the solve failed.
     let lossOf (phase: Phase) (all: Window[]) (batch: int[]) : Tensor =
@@ -182,12 +162,12 @@ type internal TrainingRun
                     if counters.Validation < counters.Best then
                         counters.Best <- counters.Validation
                         counters.Stale <- 0
-                        keepBest ()
+                        best.Take()
                     else
                         counters.Stale <- counters.Stale + 1
             elif batch.Length = all.Length && value < counters.Best then
                 counters.Best <- value
-                keepBest ()
+                best.Take()
 
             let parameters = moving phase |> Array.map snd
             optimizer.zero_grad ()
@@ -220,53 +200,23 @@ type internal TrainingRun
     /// The whole state as a checkpoint.
     member _.Checkpoint(finished: bool) : Checkpoint =
         counters.Seconds <- secondsBefore + clock.Elapsed.TotalSeconds
-        let training = JsonObject()
-        training["options"] <- TrainingPlan.fingerprint options
-        training["finished"] <- finished
 
-        let blob (name: string) (bytes: byte[]) = NamedArray(name, ElementType.UInt8, [| bytes.LongLength |], bytes)
+        let running = [|
+            if not finished then
+                yield! best.Store()
+                TrainingState.ofGenerator generator
 
-        let optimizerState () =
-            use stream = new MemoryStream()
-            use writer = new BinaryWriter(stream)
-            optimizer.save_state_dict writer
-            writer.Flush()
-            stream.ToArray()
-
-        let generatorState () =
-            use state = generator.get_state ()
-            state.bytes.ToArray()
-
-        let bestArrays = [|
-            for KeyValue(name, values) in best do
-                use tensor = Tensors.vector values
-                NamedArray.FromTensor("best." + name, tensor)
+                if not (isNull optimizer) && counters.Iteration > 0 then
+                    TrainingState.ofOptimizer "" optimizer
         |]
 
-        let running =
-            if finished then
-                [||]
-            else
-                Array.concat [
-                    bestArrays
-                    [|
-                        blob "training.generator" (generatorState ())
-
-                        if not (isNull optimizer) && counters.Iteration > 0 then
-                            blob "training.optimizer" (optimizerState ())
-                    |]
-                ]
-
-        model.ToCheckpoint(training.ToJsonString(), Array.concat [ [| Counters.store counters |]; raw; running ])
+        let training = TrainingState.write (TrainingPlan.fingerprint options) finished false
+        model.ToCheckpoint(training, Array.concat [ [| Counters.store counters |]; raw; running ])
 
     /// Puts the run where the checkpoint was written.
     member _.Restore(checkpoint: Checkpoint) =
-        for array in checkpoint.Tensors do
-            if array.Name.StartsWith("best.", StringComparison.Ordinal) then
-                best[array.Name.Substring 5] <- array.ToDoubles()
-
-        use _ = torch.NewDisposeScope()
-        generator.set_state (checkpoint.Find("training.generator").ToTensor())
+        best.Load checkpoint
+        TrainingState.toGenerator generator checkpoint
 
         if counters.Phase < phases.Length then
             begin' phases[counters.Phase]
@@ -276,9 +226,7 @@ type internal TrainingRun
                     for _ in 1 .. counters.Iteration do
                         scheduler.step ()
 
-                use stream = new MemoryStream(checkpoint.Find("training.optimizer").Data)
-                use reader = new BinaryReader(stream)
-                optimizer.load_state_dict reader
+                TrainingState.toOptimizer "" optimizer checkpoint
 
     /// Trains to the end of the last phase.
     member this.Run(progress: Action<TrainingReport>, cancellation: CancellationToken) =
@@ -304,7 +252,7 @@ type internal TrainingRun
                     )
                 )
 
-            restoreBest ()
+            best.Restore()
             counters.Halvings <- counters.Halvings + 1
             counters.Stale <- 0
             begin' phase
@@ -320,7 +268,7 @@ type internal TrainingRun
                 begin' phase
 
                 if best.Count = 0 then
-                    keepBest ()
+                    best.Take()
 
             let stopped () = phase.Validated && counters.Stale > options.Patience
 
@@ -337,7 +285,7 @@ type internal TrainingRun
                     retry phase
 
             if counters.Best < infinity then
-                restoreBest ()
+                best.Restore()
 
             best.Clear()
             counters.Phase <- counters.Phase + 1
@@ -351,6 +299,8 @@ type internal TrainingRun
 
     interface IDisposable with
         member _.Dispose() =
+            (best :> IDisposable).Dispose()
+
             if not (isNull optimizer) then
                 optimizer.Dispose()
                 optimizer <- null

@@ -6,7 +6,6 @@ open System
 open System.Collections.Generic
 open System.Diagnostics
 open System.IO
-open System.Text.Json.Nodes
 open System.Threading
 open TorchSharp
 
@@ -98,13 +97,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             task.Objectives
             |> Array.map (fun o -> o.Parameters |> Array.groupBy (fst >> o.RateOf) |> Array.map mover)
 
-    let clearGradients () =
-        for _, parameter in parameters do
-            let gradient = parameter.grad
-
-            if not (isNull gradient) then
-                parameter.grad <- null
-                gradient.Dispose()
+    let clearGradients () = Optimizers.clearGradients (Array.map snd parameters)
 
     let counted (action: TrainingStep -> 'result) (failed: 'result) : 'result =
         let step = TrainingStep(counters.Iteration, generator)
@@ -205,33 +198,26 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             average.Restore()
             average.Count > 0
 
-    let blob (name: string) (bytes: byte[]) = NamedArray(name, ElementType.UInt8, [| bytes.LongLength |], bytes)
-
     /// What a training that is not finished needs to go on.
     let running () = [|
         yield! best.Store()
         yield! average.Store()
-        use state = generator.get_state ()
-        blob "training.generator" (state.bytes.ToArray())
+        TrainingState.ofGenerator generator
 
         for i in 0 .. movers.Length - 1 do
             for j in 0 .. movers[i].Length - 1 do
                 let struct (_, optimizer) = movers[i][j]
-                blob $"training.optimizer.{i}.{j}" (Optimizers.state optimizer)
+                TrainingState.ofOptimizer $".{i}.{j}" optimizer
     |]
 
     let save (finished: bool) (averaged: bool) =
         if not (String.IsNullOrWhiteSpace options.CheckpointPath) then
             counters.Seconds <- seconds ()
-            let training = JsonObject()
-            training["options"] <- fingerprint
-            training["finished"] <- finished
-            training["averaged"] <- averaged
 
             let checkpoint: Checkpoint = {
                 Kind = task.Kind
                 Config = task.Config
-                Training = training.ToJsonString()
+                Training = TrainingState.write fingerprint finished averaged
                 Tensors = [|
                     for name, parameter in parameters do
                         NamedArray.FromTensor(name, parameter)
@@ -265,42 +251,21 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             for i in 0 .. movers.Length - 1 do
                 for j in 0 .. movers[i].Length - 1 do
                     let struct (_, optimizer) = movers[i][j]
-                    Optimizers.restore optimizer (stored.Find $"training.optimizer.{i}.{j}").Data
+                    TrainingState.toOptimizer $".{i}.{j}" optimizer stored
 
-        generator.set_state ((stored.Find "training.generator").ToTensor())
+        TrainingState.toGenerator generator stored
 
-    /// Puts the run where the checkpoint was written; whether it was finished, and whether by the mean.
-    let restore (path: string) : struct (bool * bool) =
+    /// Puts the run where the checkpoint was written.
+    let restore (path: string) : StoredTraining =
         let stored = Checkpoint.Load(path, task.Kind)
-
-        if stored.Training = "" then
-            FileFormat.invalid path "it holds a model but no state of training" "start again without resuming"
-
-        let training = JsonNode.Parse(stored.Training).AsObject()
-
-        let was, finished, averaged =
-            match training["options"], training["finished"], training["averaged"] with
-            | null, _, _
-            | _, null, _
-            | _, _, null ->
-                FileFormat.invalid path "the state of the training is damaged" "start again without resuming"
-            | o, f, a -> o.GetValue<string>(), f.GetValue<bool>(), a.GetValue<bool>()
-
-        match TrainingPlan.differences was fingerprint with
-        | "" -> ()
-        | changed ->
-            raise (
-                ArgumentException
-                    $"the checkpoint '{path}' was made with other options or data ({changed}); resume with the same ones or start again"
-            )
-
+        let training = TrainingState.read path stored fingerprint
         stored.CopyTo(seq { for name, parameter in parameters -> KeyValuePair(name, parameter :> Tensor) })
         takeCounters (Counters.load path (stored.Find "training.counters"))
 
-        if not finished then
+        if not training.Finished then
             takeRunning stored
 
-        struct (finished, averaged)
+        training
 
     let report (progress: Action<TrainingReport>) =
         if not (isNull progress) then
@@ -353,15 +318,18 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
 
     /// The whole training.
     member _.Run(progress: Action<TrainingReport>, cancellation: CancellationToken) : TrainingSummary =
-        let struct (complete, byMean) =
+        let stored =
             if options.Resume && File.Exists options.CheckpointPath then
-                restore options.CheckpointPath
+                ValueSome(restore options.CheckpointPath)
             else
                 renew ()
                 best.Take()
-                struct (false, false)
+                ValueNone
 
-        let averaged = if complete then byMean else train progress cancellation
+        let averaged =
+            match stored with
+            | ValueSome training when training.Finished -> training.Averaged
+            | _ -> train progress cancellation
 
         {
             Iterations = counters.Iteration
@@ -399,11 +367,7 @@ module internal TrainingLoop =
         (cancellation: CancellationToken)
         : TrainingSummary =
         TrainingLoopOptions.check options
-        let threads = torch.get_num_threads ()
-        torch.set_num_threads options.Threads
 
-        try
+        TrainingState.withThreads options.Threads (fun () ->
             use run = new LoopRun(options, task)
-            run.Run(progress, cancellation)
-        finally
-            torch.set_num_threads threads
+            run.Run(progress, cancellation))

@@ -82,20 +82,14 @@ module internal TrainingLoopOptions =
 
     /// Throws ArgumentException, naming the option and its value, for an option out of its range.
     let check (options: TrainingLoopOptions) =
-        let atLeast (least: int) (name: string) (value: int) =
-            if value < least then
-                bad $"{name} must be at least {least}; got {value}"
-
-        atLeast 1 "Iterations" options.Iterations
-        atLeast 1 "BatchSize" options.BatchSize
-        atLeast 1 "ValidateEvery" options.ValidateEvery
-        atLeast 0 "Patience" options.Patience
-        atLeast 0 "Seed" options.Seed
-        atLeast 1 "CheckpointEvery" options.CheckpointEvery
-        atLeast 1 "Threads" options.Threads
-
-        if not (options.LearningRate > 0.0 && Double.IsFinite options.LearningRate) then
-            bad $"LearningRate must be positive; got {options.LearningRate}"
+        OptionChecks.atLeast 1 "Iterations" options.Iterations
+        OptionChecks.atLeast 1 "BatchSize" options.BatchSize
+        OptionChecks.atLeast 1 "ValidateEvery" options.ValidateEvery
+        OptionChecks.atLeast 0 "Patience" options.Patience
+        OptionChecks.atLeast 0 "Seed" options.Seed
+        OptionChecks.atLeast 1 "CheckpointEvery" options.CheckpointEvery
+        OptionChecks.atLeast 1 "Threads" options.Threads
+        OptionChecks.positive "LearningRate" options.LearningRate
 
         if not (options.WeightDecay >= 0.0 && Double.IsFinite options.WeightDecay) then
             bad $"WeightDecay must not be negative; got {options.WeightDecay}"
@@ -103,8 +97,7 @@ module internal TrainingLoopOptions =
         if not (options.ClipNorm > 0.0) then
             bad $"ClipNorm must be positive, or infinity for no clipping; got {options.ClipNorm}"
 
-        if not (options.Averaging >= 0.0 && options.Averaging <= 1.0) then
-            bad $"Averaging must lie between 0 and 1; got {options.Averaging}"
+        OptionChecks.within 0.0 1.0 "Averaging" options.Averaging
 
         if options.Resume && String.IsNullOrWhiteSpace options.CheckpointPath then
             bad "Resume needs a CheckpointPath to resume from"

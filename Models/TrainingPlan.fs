@@ -6,26 +6,6 @@ open System.Text.Json.Nodes
 open System.Threading
 open TorchSharp
 
-/// The rule that turns gradients into steps, by libtorch's names.
-type OptimizerKind =
-    /// Adam: Kingma and Ba 2015.
-    | Adam = 0
-    /// Adam with decoupled weight decay: Loshchilov and Hutter 2019.
-    | AdamW = 1
-    /// RMSprop: Hinton 2012.
-    | RmsProp = 2
-    /// Gradient descent with momentum 0.9.
-    | Sgd = 3
-
-/// How the learning rate changes over a phase.
-type LearningRateSchedule =
-    /// It stays.
-    | Constant = 0
-    /// Half a cosine down to a hundredth.
-    | Cosine = 1
-    /// By equal factors down to a hundredth.
-    | Exponential = 2
-
 /// Everything training can be told. `TrainingOptions.Default` is a good start.
 type TrainingOptions = {
     /// What the right-hand side is made of.
@@ -194,33 +174,21 @@ module internal TrainingPlan =
         if options.WindowLength < 0 || options.WindowLength = 1 then
             bad $"WindowLength must be at least 2 intervals, or 0 for the default; got {options.WindowLength}"
 
-        if
-            options.Kind <> ModelKind.Mechanistic
-            && (options.Hidden.Length = 0 || Array.exists (fun w -> w < 1 || w > 4096) options.Hidden)
-        then
-            let widths = String.Join(", ", options.Hidden)
-            bad $"Hidden needs one or more widths from 1 to 4096; got [{widths}]"
+        if options.Kind <> ModelKind.Mechanistic then
+            OptionChecks.someWidths "Hidden" options.Hidden
 
         if options.Seed < 0 then
             bad $"Seed must not be negative; got {options.Seed}"
 
-        if options.CheckpointEvery < 1 then
-            bad $"CheckpointEvery must be at least 1; got {options.CheckpointEvery}"
-
-        if options.Threads < 1 then
-            bad $"Threads must be at least 1; got {options.Threads}"
-
-        if options.BatchSize < 1 then
-            bad $"BatchSize must be at least 1; got {options.BatchSize}"
+        OptionChecks.atLeast 1 "CheckpointEvery" options.CheckpointEvery
+        OptionChecks.atLeast 1 "Threads" options.Threads
+        OptionChecks.atLeast 1 "BatchSize" options.BatchSize
 
         if not (options.ClipNorm > 0.0) then
             bad $"ClipNorm must be positive; got {options.ClipNorm}"
 
-        if options.Patience < 1 then
-            bad $"Patience must be at least 1; got {options.Patience}"
-
-        if not (options.ValidationFraction >= 0.0 && options.ValidationFraction <= 0.5) then
-            bad $"ValidationFraction must lie between 0 and 0.5; got {options.ValidationFraction}"
+        OptionChecks.atLeast 1 "Patience" options.Patience
+        OptionChecks.within 0.0 0.5 "ValidationFraction" options.ValidationFraction
 
         if options.Resume && String.IsNullOrWhiteSpace options.CheckpointPath then
             bad "Resume needs a CheckpointPath to resume from"
@@ -316,34 +284,6 @@ module internal TrainingPlan =
         json["rtol"] <- options.Rtol
         json["differentiation"] <- options.Differentiation.ToString().ReplaceLineEndings " "
         json.ToJsonString()
-
-    /// The options of a fingerprint that differ from another's, as text; empty when all agree.
-    let differences (stored: string) (wanted: string) : string =
-        let a, b = JsonNode.Parse(stored).AsObject(), JsonNode.Parse(wanted).AsObject()
-
-        let text (json: JsonObject) (key: string) =
-            match json[key] with
-            | null -> "nothing"
-            | node -> node.ToString()
-
-        [|
-            for pair in b do
-                if text a pair.Key <> text b pair.Key then
-                    $"{pair.Key} was {text a pair.Key} and is {text b pair.Key}"
-        |]
-        |> String.concat ", "
-
-    /// The optimiser of a phase over these parameters.
-    let optimizer (options: TrainingOptions) (rate: float) (parameters: Modules.Parameter[]) : Modules.OptimizerHelper =
-        let parameters: seq<Modules.Parameter> = parameters
-        let decay = options.WeightDecay
-
-        match options.Optimizer with
-        | OptimizerKind.Adam -> torch.optim.Adam(parameters, rate, beta2 = 0.99, weight_decay = decay)
-        | OptimizerKind.AdamW -> torch.optim.AdamW(parameters, rate, beta2 = 0.99, weight_decay = decay)
-        | OptimizerKind.RmsProp -> torch.optim.RMSProp(parameters, rate, weight_decay = decay)
-        | OptimizerKind.Sgd -> torch.optim.SGD(parameters, rate, momentum = 0.9, weight_decay = decay)
-        | other -> raise (ArgumentOutOfRangeException(nameof options, other, "not an optimiser"))
 
     /// The schedule of a phase; null keeps the rate.
     let schedule (options: TrainingOptions) (iterations: int) (rate: float) (optimizer: torch.optim.Optimizer) =

@@ -41,18 +41,18 @@ module TransitionLikelihood =
         let centre = torch.addcmul (x, drift, h, half.Value)
         let s = h.mul(half.Value).sqrt().unsqueeze -1L
         // Row i of the transpose is column i of L: the i-th direction.
-        let directions = (matrix x factor).transpose(-2L, -1L).mul(s).mul((sqrt (float n)).ToScalar())
+        let directions = (matrix x factor).transpose(-2L, -1L).mul(s).mul(sqrt (float n))
         let spread = torch.cat ([| directions; directions.neg () |], 1L)
         let struct (drifts, factors) = coefficients.Invoke(0.5, centre.unsqueeze(1L).add spread)
         let mean = torch.addcmul (x, drifts.mean ([| 1L |]), h, one.Value)
         let difference = drifts.narrow(1L, 0L, n).sub(drifts.narrow (1L, n, n))
-        let b = difference.transpose(-2L, -1L).mul((0.5 / sqrt (float n)).ToScalar())
+        let b = difference.transpose(-2L, -1L).mul(0.5 / sqrt (float n))
 
         let parts =
             (if factors.dim () = 3L then torch.diag_embed factors else factors).add(b.mul(s).unsqueeze 1L)
 
         let side = parts.transpose(1L, 2L).reshape(x.shape[0], n, points * n)
-        let scale = h.unsqueeze(-1L).mul((1.0 / float points).ToScalar())
+        let scale = h.unsqueeze(-1L).mul((1.0 / float points))
         let covariance = torch.matmul(side, side.transpose (-2L, -1L)).mul scale
         struct (mean, torch.linalg.cholesky covariance)
 
@@ -97,4 +97,4 @@ module TransitionLikelihood =
                 struct (solved.squeeze -1L, factor.diagonal(0L, -2L, -1L).log())
 
         let square = standard.square().sum(-1L).mul half.Value
-        square.add(logDiagonal.sum -1L).neg().sub((0.5 * n * logTwoPi).ToScalar()).MoveToOuterDisposeScope()
+        square.add(logDiagonal.sum -1L).neg().sub(0.5 * n * logTwoPi).MoveToOuterDisposeScope()

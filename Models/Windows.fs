@@ -138,7 +138,7 @@ type internal WindowedData(coordinates: Coordinates, times: float[], values: flo
                         Tensors.ofArray counted [| windows.LongLength; int64 longest; 1L |] torch.float64 torch.CPU
                     )
 
-            let scale = (1.0 / (count * float d)).ToScalar()
+            let scale = 1.0 / (count * float d)
             mask.square().sum().mul(scale).MoveToOuterDisposeScope()
 
     /// Mean square of (a - b) / spread.

@@ -250,6 +250,10 @@ module SdeProblems =
             stack [| b.mul(scalar 0.4).mul(t.add (scalar 1.0)); a.sin().mul(scalar 0.5).add(scalar 0.2) |]
         |]
 
+    /// The solution from 0 to 1 by 512 steps along a path.
+    let private fine (method: SdeMethod<'C, 'N>) (sde: Sde<'C, 'N>) (y0: Tensor) (path: TensorBrownian) : Tensor =
+        (TensorSde.solve (TensorSdeOptions.fixedSteps (1.0 / 512.0)) method sde path 0.0 1.0 y0).EnsureSuccess().Final
+
     /// A nonlinear equation with time in drift and diffusion and columns that do not commute, in Ito's sense; its solution by Milstein's method
     /// in 512 steps with the path's Levy area.
     let twisted (paths: int) : SdeProblem<Ito, GeneralNoise> =
@@ -263,19 +267,7 @@ module SdeProblems =
             End = 1.0
             Initial = y0
             Level = LevyLevel.Area
-            Exact =
-                fun path ->
-                    let fine =
-                        TensorSde.solve
-                            (TensorSdeOptions.fixedSteps (1.0 / 512.0))
-                            SdeMethods.milstein
-                            sde
-                            path
-                            0.0
-                            1.0
-                            y0
-
-                    fine.EnsureSuccess().Final
+            Exact = fine SdeMethods.milstein sde y0
         }
 
     /// The same coefficients in Stratonovich's sense; its solution by Milstein's method in 512 steps with the path's Levy area.
@@ -290,11 +282,7 @@ module SdeProblems =
             End = 1.0
             Initial = y0
             Level = LevyLevel.Area
-            Exact =
-                fun path ->
-                    let method = SdeMethods.milsteinStratonovich
-                    let fine = TensorSde.solve (TensorSdeOptions.fixedSteps (1.0 / 512.0)) method sde path 0.0 1.0 y0
-                    fine.EnsureSuccess().Final
+            Exact = fine SdeMethods.milsteinStratonovich sde y0
         }
 
     /// A nonlinear drift under additive noise that depends on time; its solution by SRA1 in 512 steps.
@@ -313,10 +301,5 @@ module SdeProblems =
             End = 1.0
             Initial = y0
             Level = LevyLevel.SpaceTime
-            Exact =
-                fun path ->
-                    let fine =
-                        TensorSde.solve (TensorSdeOptions.fixedSteps (1.0 / 512.0)) SdeMethods.sra1 sde path 0.0 1.0 y0
-
-                    fine.EnsureSuccess().Final
+            Exact = fine SdeMethods.sra1 sde y0
         }

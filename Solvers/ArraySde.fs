@@ -19,7 +19,8 @@ module ArraySde =
         : BrownianSpec =
         ArgumentNullException.ThrowIfNull(sde, nameof sde)
         ArraySdeRun.check method.Scheme sde.Terms options t0 t1
-        ArraySdeRun.spec method.Scheme sde.Terms options.Control seed t0 t1
+        let terms = sde.Terms
+        SdeSchemes.pathSpec method.Scheme terms.EffectiveNoise options.Control terms.NoiseSize seed t0 t1
 
     /// Solves the equation from y(t0) = y0 to t1 along a path; t1 < t0 runs backward. y0 is not changed. With fixed steps the arrays of
     /// the state are used again and again. Values given to the caller are copies.

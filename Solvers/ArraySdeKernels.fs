@@ -25,8 +25,8 @@ module internal ArraySdeKernels =
         if not terms.IsGeneric && needsDerivative scheme terms.EffectiveNoise then
             let other =
                 match scheme with
-                | SdeScheme.Milstein(CalculusKind.Ito, _) -> "milsteinFree"
-                | _ -> "milsteinFreeStratonovich"
+                | SdeScheme.Milstein(CalculusKind.Ito, _) -> "MilsteinFree"
+                | _ -> "MilsteinFreeStratonovich"
 
             bad
                 $"{SdeSchemes.name scheme} needs derivatives of the diffusion, which delegates do not give; take {other}, or write the equation as an IGenericSde."

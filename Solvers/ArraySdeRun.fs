@@ -81,13 +81,6 @@ type internal ReusedPath(path: BrownianPath) =
 module internal ArraySdeRun =
     let private bad (text: string) = raise (ArgumentException text)
 
-    /// Whether a path of one level serves a method that needs another.
-    let private serves (has: LevyLevel) (needs: LevyLevel) =
-        match needs with
-        | LevyLevel.Increments -> true
-        | LevyLevel.SpaceTime -> has <> LevyLevel.Increments
-        | _ -> has = needs
-
     /// ArgumentException where a diffusion that is said to be additive looks at the state: its value at a state of NaN must be that at y0.
     let private checkAdditive (terms: ArraySdeTerms) (parameters: float[]) (t0: float) (y0: float[]) =
         let evaluate (y: float[]) =
@@ -152,21 +145,7 @@ module internal ArraySdeRun =
             bad
                 $"The equation is driven by {terms.NoiseSize} Brownian motions ({noise} noise, {terms.Size} components), and the path has {dimension}."
 
-        let needs = SdeSchemes.level scheme terms.EffectiveNoise
-
-        if not (serves level needs) then
-            bad
-                $"{SdeSchemes.name scheme} with {noise} noise needs a path of level {needs}, and this one has level {level}; make the path with that level, or take a method that needs less."
-
-        let slack = 1e-12 * (last - first)
-
-        if Math.Min(t0, t1) < first - slack || Math.Max(t0, t1) > last + slack then
-            raise (
-                ArgumentOutOfRangeException(
-                    nameof t1,
-                    $"The span [{t0}, {t1}] is not within the path's [{first}, {last}]; make the path longer."
-                )
-            )
+        SdeSchemes.checkPath scheme terms.Noise terms.EffectiveNoise level first last t0 t1
 
     /// What is the same for all paths of an ensemble.
     let check (scheme: SdeScheme) (terms: ArraySdeTerms) (options: ArraySdeOptions) (t0: float) (t1: float) =
@@ -180,35 +159,6 @@ module internal ArraySdeRun =
 
         if terms.Noise = NoiseKind.Additive then
             checkAdditive terms parameters t0 y0
-
-    /// The spec of paths for a method, an equation and a span: one cell for each fixed step, one cell for adaptive steps; the level that
-    /// the method needs.
-    let spec
-        (scheme: SdeScheme)
-        (terms: ArraySdeTerms)
-        (control: StepControl)
-        (seed: uint64)
-        (t0: float)
-        (t1: float)
-        : BrownianSpec =
-        let struct (cells, length) =
-            match control with
-            | Fixed step ->
-                let count = Math.Max(1.0, Math.Ceiling(abs (t1 - t0) / step * (1.0 - 1e-12)))
-                struct (int count, count * step)
-            | Adaptive _ -> struct (1, abs (t1 - t0))
-
-        let struct (start, finish) =
-            if t1 > t0 then
-                struct (t0, Math.Max(t1, t0 + length))
-            else
-                struct (Math.Min(t1, t0 - length), t0)
-
-        {
-            BrownianSpec.create start finish terms.NoiseSize seed with
-                Cells = cells
-                Level = SdeSchemes.level scheme terms.EffectiveNoise
-        }
 
     /// One run along a path, after the checks.
     let run

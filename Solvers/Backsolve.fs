@@ -74,7 +74,7 @@ module internal Backsolve =
         if events.Length > 0 || solveOptions.Scheduled.Length > 0 then
             raise (
                 ArgumentException
-                    "Backsolve cannot differentiate through events or scheduled changes; use Differentiation.Discrete."
+                    "Backsolve cannot differentiate through events or scheduled changes; differentiate by Discrete."
             )
 
         let mutable raw = Unchecked.defaultof<Solution<Tensor>>
@@ -217,7 +217,7 @@ module internal Backsolve =
                         SolveFailedException(
                             swept.Status,
                             swept.FinalTime,
-                            $"The backward solve of the continuous adjoint failed ({swept.Message}); use Differentiation.Discrete, which replays the forward steps.",
+                            $"The backward solve of the continuous adjoint failed ({swept.Message}); differentiate by Discrete, which replays the forward steps.",
                             swept.Exception
                         )
                     )
@@ -231,7 +231,7 @@ module internal Backsolve =
                     Drift.report
                         options.OnDrift
                         drift
-                        $"Backsolve reconstructed the initial state with an error of {drift:g3} tolerances, so its gradient is unreliable; use Differentiation.Discrete or Reversible, or tighter tolerances."
+                        $"Backsolve reconstructed the initial state with an error of {drift:g3} tolerances, so its gradient is unreliable; differentiate by Discrete or Reversible, or tighten the tolerances."
 
                 let mutable offset = 0L
 

@@ -12,10 +12,9 @@ type internal BatchStepper(options: BatchOptions, field: TensorField, like: Tens
     let time (values: float[]) (y: Tensor) = if field.Autonomous then null else BatchTensors.column values y
 
     /// Root mean squares of each sample, in float64 so that they do not depend on the layout.
-    let rms (x: Tensor) =
-        (BatchTensors.perSample (x.pow (2.0.ToScalar()))).mean([| 1L |], ``type`` = Nullable torch.float64).sqrt()
+    let rms (x: Tensor) = (BatchTensors.perSample (x.pow 2.0)).mean([| 1L |], ``type`` = Nullable torch.float64).sqrt()
 
-    let scale (magnitude: Tensor) = magnitude.mul(options.Rtol.ToScalar()).add_(options.Atol.ToScalar())
+    let scale (magnitude: Tensor) = magnitude.mul(options.Rtol).add_(options.Atol)
 
     /// Longest step of sample i.
     static member Longest(options: BatchOptions, i: int) =

@@ -34,8 +34,7 @@ module BatchOde =
                 let index = Array.create (slots * batch) (int64 rows)
                 loop.Slots |> Seq.iteri (fun row struct (slot, sample) -> index[slot * batch + sample] <- int64 row)
 
-                let missing =
-                    torch.full (Array.append [| 1L |] tail, nan.ToScalar(), dtype = y0.dtype, device = y0.device)
+                let missing = torch.empty(Array.append [| 1L |] tail, dtype = y0.dtype, device = y0.device).fill_ nan
 
                 let pool = if rows = 0 then missing else torch.cat [| pieces[0]; missing |]
                 let plain = torch.tensor(index).clone().``to`` y0.device
@@ -154,7 +153,7 @@ module BatchOde =
                 let saved = gradient.narrow (0L, 0L, int64 startRows.Length * each)
                 let index = torch.tensor(startRows |> Array.map int64).clone().``to`` gradient.device
                 let shape = Array.append [| int64 startRows.Length |] (Array.tail initial.shape)
-                adjoint <- adjoint.index_add (0L, index, saved.reshape shape, 1.0.ToScalar())
+                adjoint <- adjoint.index_add (0L, index, saved.reshape shape, 1.0)
 
             Array.append [| adjoint |] (accumulator.Result())
             |> Array.map (fun g -> if isNull g then null else g.MoveToOuterDisposeScope())
@@ -209,7 +208,7 @@ module BatchOde =
 
         if not (isNull field.Mass) && options.Events.Length > 0 && not options.Differentiation.IsNone then
             bad
-                "Gradients through the times of events need y' = f(t, y), and the field has a mass matrix; leave out the events, or take Differentiation.None."
+                "Gradients through the times of events need y' = f(t, y), and the field has a mass matrix; leave out the events, or ask for no gradient."
 
         match options.Differentiation with
         | Differentiation.None
@@ -220,7 +219,7 @@ module BatchOde =
         | Differentiation.Discrete _ -> ()
         | other ->
             bad
-                $"BatchOde differentiates by Recorded or Discrete (or None), not by {other}; use one of these, or TensorOde for one step size per batch."
+                $"BatchOde differentiates by Recorded or Discrete (or None), not by {other}; use one of these, or one clock for the whole batch."
 
         let wants (x: Tensor) = x.requires_grad
 

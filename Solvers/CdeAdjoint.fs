@@ -125,7 +125,7 @@ module internal CdeAdjoint =
                         Array.init 3 (fun i ->
                             if i >= present.Length then null
                             elif i = 0 then row saved[2]
-                            else (row saved[2 + i]).mul(factors[i].ToScalar()))
+                            else (row saved[2 + i]).mul(factors[i]))
 
                     let start = if n = 0 then saved[0] else saved[1].[int64 (n - 1)]
 
@@ -144,9 +144,7 @@ module internal CdeAdjoint =
 
                     adjoint <- total n before
 
-                let ofPath =
-                    present
-                    |> Array.mapi (fun i _ -> if isNull sums[i] then null else sums[i].mul(factors[i].ToScalar()))
+                let ofPath = present |> Array.mapi (fun i _ -> if isNull sums[i] then null else sums[i].mul(factors[i]))
 
                 Array.concat [ [| adjoint |]; ofPath; accumulator.Result() ]
                 |> Array.map (fun g -> if isNull g then null else g.MoveToOuterDisposeScope())

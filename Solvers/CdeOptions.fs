@@ -93,9 +93,10 @@ module CdeOptions =
         | RungeKutta _, CdeForm.Increments, (CdeSteps.PerPiece _ | CdeSteps.Fixed _) -> ()
         | _, CdeForm.Increments, CdeSteps.Adaptive _ ->
             bad
-                "Steps on increments have fixed lengths: a method's error estimate does not see the path in between. Take CdeForm.Rate."
+                "Steps on increments have fixed lengths: a method's error estimate does not see the path in between. Step by rates instead."
         | (ReversibleHeun | Coupled _), CdeForm.Increments, _ ->
-            bad $"{options.Method.Name} steps on rates here; take CdeForm.Rate, or a tableau."
+            bad
+                $"{options.Method.Name} steps by rates here, not by increments; step by rates, or take a Runge-Kutta tableau."
         | _ -> bad $"{options.Method.Name} is not explicit; take RungeKutta of a tableau, ReversibleHeun or Coupled."
 
         if options.MaxSteps < 1 then

@@ -26,7 +26,7 @@ module internal CdePieces =
         let straight = isNull twoC
 
         let eval (u: Tensor) (z: Tensor) =
-            let t = if field.Autonomous then null else u.add (start.ToScalar())
+            let t = if field.Autonomous then null else u.add start
             field.Product(t, z, slope b twoC threeD u)
 
         TensorField(Func<_, _, _>(eval), parameters, straight && field.Autonomous)
@@ -45,10 +45,9 @@ module internal CdePieces =
                 | at when at < 0 -> ~~~at - 1
                 | at -> min at (path.Pieces - 1)
 
-            let of' (x: Tensor) (factor: float) =
-                if isNull x then null else (x.select (0L, int64 k)).mul(factor.ToScalar())
+            let of' (x: Tensor) (factor: float) = if isNull x then null else (x.select (0L, int64 k)).mul(factor)
 
-            let u = t.sub (knots[k].ToScalar())
+            let u = t.sub knots[k]
             let direction = slope (pieces.B.select (0L, int64 k)) (of' pieces.C 2.0) (of' pieces.D 3.0) u
             field.Product((if field.Autonomous then null else t), z, direction)
 
@@ -151,7 +150,7 @@ module internal CdePieces =
         let each (x: Tensor) (factor: float) =
             if isNull x then Array.zeroCreate path.Pieces
             elif factor = 1.0 then x.unbind 0
-            else x.mul(factor.ToScalar()).unbind 0
+            else x.mul(factor).unbind 0
 
         struct (each pieces.B 1.0, each pieces.C 2.0, each pieces.D 3.0)
 

@@ -46,7 +46,7 @@ type CdeStream
             bad "A natural cubic path depends on all observations; a stream takes Rectilinear, Hermite or Linear."
 
         if not (control.Missing.IsFillForward && control.Leading.IsAssumed && control.Clock.IsObservations) then
-            bad "A stream knows nothing later: take options made by ControlOptions.causal."
+            bad "A stream knows nothing later: its path must be causal."
 
         if control.Scheme = ControlScheme.Rectilinear && not control.TimeChannel then
             bad "A rectilinear path moves along its time channel between observations; turn TimeChannel on."

@@ -18,21 +18,21 @@ module ControlPath =
         if options.Scheme = ControlScheme.Rectilinear then
             if not options.TimeChannel then
                 bad
-                    "A rectilinear path moves along its time channel between observations; turn TimeChannel on, or take ControlScheme.Linear."
+                    "A rectilinear path moves along its time channel between observations; turn TimeChannel on, or take linear paths."
 
             if options.Missing.IsInterpolate then
-                bad "A rectilinear path holds the last value until the next one; take MissingValues.FillForward."
+                bad "A rectilinear path holds the last value until the next one; fill missing values forward."
 
             if options.Clock.IsTimes then
                 bad
-                    "A rectilinear path jumps while time stands still, so its parameter cannot be time; take ControlClock.Observations."
+                    "A rectilinear path jumps while time stands still, so its parameter cannot be time; let it count the observations."
 
         if not (Enum.IsDefined options.Scheme) then
             raise (ArgumentOutOfRangeException(nameof options, options.Scheme, "not a scheme"))
 
         if options.Clock.IsTimes && not series.SharesTimes then
             bad
-                "The series have times of their own, so the path's parameter cannot be time for all of them; take ControlClock.Observations, which changes no solution."
+                "The series have times of their own, so the path's parameter cannot be time for all of them; let it count the observations, which changes no solution."
 
         match options.Leading with
         | LeadingValues.Assumed value when not (Double.IsFinite value) ->
@@ -72,7 +72,7 @@ module ControlPath =
             let channels = observed.shape[2]
 
             bad
-                $"Channel {place % channels} of series '{series.Ids[int (place / channels)]}' has no observation; leave the channel or the series out, or take UnobservedChannels.Constant with intensities."
+                $"Channel {place % channels} of series '{series.Ids[int (place / channels)]}' has no observation; leave the channel or the series out, or let unobserved channels be constant, with intensities."
 
     /// The times of each series with those beyond its end standing still: (1 or series, length), float64.
     let private standingTimes (series: SeriesBatch) : Tensor =
@@ -104,11 +104,11 @@ module ControlPath =
         | LeadingValues.FirstObserved -> data
         | LeadingValues.Assumed value ->
             let rows = data.Mask.shape[1]
-            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq(0L.ToScalar())
+            let start = (SeriesBatch.positions rows data.Mask.device).reshape([| 1L; -1L; 1L |]).eq(0L)
             let put = start.logical_and (data.Mask.logical_not ())
 
             {
-                Values = torch.where (put, torch.full_like (data.Values, value.ToScalar()), data.Values)
+                Values = torch.where (put, data.Values.full_like value, data.Values)
                 Mask = data.Mask.logical_or put
             }
 
@@ -132,7 +132,7 @@ module ControlPath =
         let late (x: Tensor) = x.narrow (1L, 1L, count)
         let time = times.unsqueeze(-1L).expand([| series; times.shape[1]; 1L |])
         let cast (x: Tensor) = x.``to`` filled.dtype
-        let twice (x: Tensor) = x.mul (2.0.ToScalar())
+        let twice (x: Tensor) = x.mul 2.0
         let still = torch.zeros_like (early filled)
         let stopped = torch.zeros_like (cast (early time))
         let flow = torch.cat ([| cast (twice ((late time).sub(early time))); still |], 2L)
@@ -210,12 +210,7 @@ module ControlPath =
             else
                 // Counters start with their first difference quotient.
                 let none =
-                    torch.full (
-                        [| own.shape[0]; counters.shape[2] |],
-                        nan.ToScalar(),
-                        dtype = dtype,
-                        device = own.device
-                    )
+                    torch.empty([| own.shape[0]; counters.shape[2] |], dtype = dtype, device = own.device).fill_ nan
 
                 torch.cat([| none; own |], 1L).unsqueeze 1L
 
@@ -317,6 +312,7 @@ module ControlPath =
         }
 
         if Double.IsNaN(values.detach().sum().``to``(torch.float64).ToDouble()) then
-            bad "The values of a path at its knots must be finite; to interpolate missing ones take ControlPath.create."
+            bad
+                "The values of a path at its knots must be finite; to interpolate missing ones make the path from the observations."
 
         create options series

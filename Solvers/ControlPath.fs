@@ -35,7 +35,7 @@ type ControlPath internal (knots: float[], pieces: CubicPieces, observations: in
         | at when side = Side.Right -> min at last
         | at -> max (at - 1) 0
 
-    let scale (x: Tensor) (factor: float) = x.mul (factor.ToScalar())
+    let scale (x: Tensor) (factor: float) = x.mul factor
 
     /// (...batch, channels) of one piece.
     let piece (x: Tensor) (k: int) : Tensor = x.select (0L, int64 k)

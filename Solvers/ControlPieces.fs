@@ -16,7 +16,7 @@ module internal Tridiagonal =
     let private shifted (x: Tensor) (distance: int64) (outside: float) : Tensor =
         let n = x.shape[1]
         let count = min n (abs distance)
-        let edge = torch.full_like (x.narrow (1L, 0L, count), outside.ToScalar())
+        let edge = (x.narrow (1L, 0L, count)).full_like outside
 
         if count = n then
             edge
@@ -57,7 +57,7 @@ module internal CubicPieces =
     /// Lengths of the pieces, 1 for those without (so that nothing is divided by zero), and whether each has one.
     let private lengths (t: Tensor) (x: Tensor) : struct (Tensor * Tensor) =
         let raw = ((late t).sub(early t)).``to`` x.dtype
-        let live = raw.gt (0.0.ToScalar())
+        let live = raw.gt 0.0
         struct (torch.where (live, raw, torch.ones_like raw), live)
 
     /// x where the pieces have a length, else 0.
@@ -83,7 +83,7 @@ module internal CubicPieces =
 
         let m = onlyLive live (torch.cat ([| start; early slopes |], 1L))
         let bend = slopes.sub(m).div h
-        { A = early x; B = m; C = bend.mul (2.0.ToScalar()); D = bend.div(h).neg() }
+        { A = early x; B = m; C = bend.mul 2.0; D = bend.div(h).neg() }
 
     /// The natural cubic spline. With second derivatives M_i at the knots, M = 0 at both ends:
     /// h_(i-1) M_(i-1) + 2 (h_(i-1) + h_i) M_i + h_i M_(i+1) = 6 (D_i - D_(i-1)). de Boor 1978, chapter IV.
@@ -100,8 +100,8 @@ module internal CubicPieces =
                 let zero = torch.zeros_like (early h)
                 let lower = torch.where (inner, early h, zero)
                 let upper = torch.where (inner, late h, zero)
-                let diagonal = torch.where (inner, (early h).add(late h).mul(2.0.ToScalar()), torch.ones_like zero)
-                let right = onlyLive inner ((late slopes).sub(early slopes).mul(6.0.ToScalar()))
+                let diagonal = torch.where (inner, (early h).add(late h).mul(2.0), torch.ones_like zero)
+                let right = onlyLive inner ((late slopes).sub(early slopes).mul(6.0))
 
                 // The neighbours of the outer equations are the ends, where M = 0.
                 let cut (side: Tensor) (at: int64) =
@@ -115,13 +115,13 @@ module internal CubicPieces =
 
         let left = early second
         let rise = (late second).sub left
-        let mean = left.mul(2.0.ToScalar()).add(late second)
+        let mean = left.mul(2.0).add(late second)
 
         {
             A = early x
-            B = onlyLive live (slopes.sub (h.mul(mean).div(6.0.ToScalar())))
-            C = onlyLive live (left.div (2.0.ToScalar()))
-            D = onlyLive live (rise.div(h).div(6.0.ToScalar()))
+            B = onlyLive live (slopes.sub (h.mul(mean).div(6.0)))
+            C = onlyLive live (left.div 2.0)
+            D = onlyLive live (rise.div(h).div(6.0))
         }
 
     /// Pieces over the observations of each channel, expanded anew about every row of the grid that has a successor: the same function,
@@ -153,8 +153,8 @@ module internal CubicPieces =
 
             {
                 A = values.add (s.mul (b.add (s.mul (c.add ds))))
-                B = b.add (s.mul (c.mul(2.0.ToScalar()).add(ds.mul (3.0.ToScalar()))))
-                C = c.add (ds.mul (3.0.ToScalar()))
+                B = b.add (s.mul (c.mul(2.0).add(ds.mul 3.0)))
+                C = c.add (ds.mul 3.0)
                 D = d
             }
 

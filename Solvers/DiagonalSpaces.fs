@@ -89,13 +89,13 @@ type internal TensorDiagonal(linear: Tensor, dtype: torch.ScalarType, recording:
 
             sum
 
-        member _.Phi h = Phi.tensors (exact.mul (h.ToScalar())) |> Array.map _.``to``(dtype)
+        member _.Phi h = Phi.tensors (exact.mul h) |> Array.map _.``to``(dtype)
 
         member _.Mix(constant, w, a) =
-            let mutable sum: Tensor = torch.full_like(exact, constant.ToScalar()).``to`` dtype
+            let mutable sum: Tensor = (exact.full_like constant).``to`` dtype
 
             for j in 0 .. w.Length - 1 do
-                sum <- sum.add (a[j].mul(w[j].ToScalar()))
+                sum <- sum.add (a[j].mul(w[j]))
 
             sum
 

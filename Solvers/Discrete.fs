@@ -84,10 +84,10 @@ module internal StepHeuristics =
 
                 for j in 0 .. tableau.Stages - 1 do
                     if w[j] <> 0.0 then
-                        let term = k[j].mul((h * w[j]).ToScalar())
+                        let term = k[j].mul((h * w[j]))
                         sum <- if isNull sum then term else sum.add term
 
-                sum.norm().mul((abs h).ToScalar())
+                sum.norm().mul(abs h)
 
         let struct (i, j) = tableau.StiffnessPair
 
@@ -99,7 +99,7 @@ module internal StepHeuristics =
                 let distance = state.sub(kernel.StiffStage).norm()
 
                 if distance.ToDouble() = 0.0 then
-                    y.sum().mul(0.0.ToScalar())
+                    y.sum().mul(0.0)
                 else
                     k[j].sub(k[i]).norm().div distance
 

@@ -4,7 +4,7 @@ namespace Continuum
 open System
 open TorchSharp
 
-/// A step of the drift-implicit Euler method by Newton's iteration with the Jacobian of the drift. The iteration is not recorded: where
+/// A step of the drift-implicit Euler method by Newton's iteration with the Jacobian of the drift, damped as on arrays. The iteration is not recorded: where
 /// gradients are on, corrections with the matrix at the solution carry them, by the implicit function theorem. t0 is any time at which the
 /// drift can be evaluated. Kloeden and Platen 1992, section 12.2.
 [<Sealed>]
@@ -30,10 +30,38 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
         drifts <- drifts + 1
         at.Drift(t, y)
 
-    /// Newton's correction of y for the equation y - h f(t, y) = r, by the matrix last factored.
-    let correction (t: float) (length: Tensor) (r: Tensor) (y: Tensor) : Tensor =
+    /// The residual r + h f(t, y) - y.
+    let residual (t: float) (length: Tensor) (r: Tensor) (y: Tensor) : Tensor =
         let slope = drift t y
-        matrices.Solve(r.add(slope.mul length).sub y)
+        r.add(slope.mul length).sub y
+
+    /// Newton's correction of y for the equation y - h f(t, y) = r, by the matrix last factored.
+    let correction (t: float) (length: Tensor) (r: Tensor) (y: Tensor) : Tensor = matrices.Solve(residual t length r y)
+
+    /// The largest component of a residual, for each sample where samples are independent.
+    let magnitude (x: Tensor) : Tensor = if joint then x.abs().max() else x.abs().amax([| -1L |], true)
+
+    /// The residual at y and its magnitude. Samples whose residual the last change made grow go back by half of it, again and again: Newton's
+    /// method may leave the domain of the drift. `before`: the magnitude before that change; null before the first.
+    let damped (t: float) (length: Tensor) (r: Tensor) (y: Tensor) (change: Tensor) (before: Tensor) =
+        let mutable y = y
+        let mutable change = change
+        let mutable rest = residual t length r y
+        let mutable now = magnitude rest
+
+        if not (isNull before) then
+            let mutable calm = now.le before
+            let mutable halvings = 8
+
+            while halvings > 0 && not (calm.all().ToBoolean()) do
+                change <- change.mul(0.5).masked_fill(calm, 0.0)
+                y <- y.sub change
+                rest <- residual t length r y
+                now <- magnitude rest
+                calm <- now.le before
+                halvings <- halvings - 1
+
+        struct (y, rest, now)
 
     let factorise (t: float) (length: Tensor) (y: Tensor) =
         matrices.Linearise(at.Time(t, y), y)
@@ -43,14 +71,16 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
     let size (x: Tensor) (y: Tensor) (r: Tensor) =
         use _ = torch.NewDisposeScope()
         let scale = torch.maximum (y.abs (), r.abs ())
-        x.div(scale.add(scale.mean ()).add_(1e-30.ToScalar())).abs().max().ToDouble()
+        x.div(scale.add(scale.mean ()).add_(1e-30)).abs().max().ToDouble()
 
-    /// The solution as a constant; the matrix is formed anew where a correction shrank by less than ten.
+    /// The solution as a constant; the matrix is formed anew where a correction shrank by less than ten, and corrections are damped.
     let solve (t: float) (length: Tensor) (r: Tensor) (guess: Tensor) : Tensor =
         use scope = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let tolerance = if guess.dtype = torch.float64 then 1e-11 else 1e-5
         let mutable y = guess.detach ()
+        let mutable change: Tensor = null
+        let mutable error: Tensor = null
         let mutable last = nan
         let mutable stale = true
         let mutable count = 0
@@ -58,10 +88,14 @@ type internal DriftImplicitKernel(at: SdeTermsAt, noise: NoiseKind, t0: float, l
         difficulty <- Status.Success
 
         while running do
+            let struct (place, rest, magnitude) = damped t length r y change error
+            y <- place
+            error <- magnitude
+
             if stale && not (factorise t length y) then
                 difficulty <- Status.SingularMatrix
 
-            let change = correction t length r y
+            change <- matrices.Solve rest
             let now = size change y r
             y <- y.add change
             count <- count + 1

@@ -77,7 +77,7 @@ module Ensemble =
 
         if isNull problem.Initial || isNull problem.Parameters || isNull problem.Starts || isNull problem.Ends then
             bad
-                "Starts, ends, initial states and parameters of an ensemble must not be null; a field without parameters takes [| [||] |]."
+                "Starts, ends, initial states and parameters of an ensemble must not be null; a field without parameters takes one empty array."
 
         lengths "Starts" problem.Starts.Length
         lengths "Ends" problem.Ends.Length

@@ -12,7 +12,7 @@ module internal Gaps =
         (SeriesBatch.positions mask.shape[1] mask.device).reshape([| 1L; -1L; 1L |]).expand_as mask
 
     let private whereInt (mask: Tensor) (x: Tensor) (otherwise: int64) : Tensor =
-        torch.where (mask, x, torch.full_like (x, otherwise.ToScalar()))
+        torch.where (mask, x, x.full_like otherwise)
 
     let private runningMax (x: Tensor) : Tensor =
         let struct (values, _) = x.cummax 1L
@@ -31,7 +31,7 @@ module internal Gaps =
     /// Every missing value replaced by the last one before it; before the first one by the first; by zero without any.
     let forward (observed: Tensor) (x: Tensor) : Tensor =
         let last = observed.shape[1] - 1L
-        let source = torch.maximum (previous observed, (first observed).clamp_max(last.ToScalar()))
+        let source = torch.maximum (previous observed, (first observed).clamp_max(last))
         (zeroed observed x).gather(1L, source)
 
 /// Observations of each channel moved to the front, so that a scheme may run over them as if nothing else were there.
@@ -57,7 +57,7 @@ module internal Compacted =
         let count = observed.cumsum (1L, Nullable torch.int64)
 
         // Row r goes to slot count - 1; what is missing to one more slot at the end, which is cut off.
-        let slot = torch.where (observed, count.sub (1L.ToScalar()), torch.full_like (count, length.ToScalar()))
+        let slot = torch.where (observed, count.sub 1L, count.full_like length)
 
         let slots =
             torch.zeros (

@@ -262,7 +262,7 @@ module HamiltonianOde =
 
         if recording && options.Events.Length > 0 then
             bad
-                "Events carry no gradient through a symplectic solve; detach q0, p0 and the parameters, solve under no_grad, or use TensorOde."
+                "Events carry no gradient through a symplectic solve; detach q0, p0 and the parameters, solve with gradients off, or take a general method on tensors."
 
         use _ = torch.NewDisposeScope()
         use _ = torch.set_grad_enabled recording

@@ -161,7 +161,7 @@ module internal BracketFlow =
 
         try
             let z = z.detach ()
-            let other = z.mul((0.75).ToScalar()).add((0.125).ToScalar())
+            let other = z.mul((0.75)).add((0.125))
             let apart = torch.stack [| fields z; fields other |]
             let together = fields (torch.stack [| z; other |])
 
@@ -184,7 +184,7 @@ module LogOde =
             at.alias ()
         else
             let step = path.select(-2L, left + 1L).sub at
-            at.add (step.mul ((index - floor index).ToScalar()))
+            at.add (step.mul (index - floor index))
 
     /// From paths (..., points, channels) to their log-signatures over consecutive windows (Whole, Every or Between; ArgumentException
     /// for windows that overlap). times are those of the points, null for 0, 1, 2, ...; Between has its own.

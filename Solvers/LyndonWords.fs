@@ -211,7 +211,7 @@ type LyndonBasis private (channels: int, depth: int, words: int[][], factors: st
             let columns = entries |> Array.map (fun struct (_, column, _) -> column)
             let values = entries |> Array.map (fun struct (_, _, value) -> value)
             let picked = source.index_select (-1L, indices columns source.device)
-            result.index_add (-1L, indices rows source.device, picked.mul (numbers values source), (1).ToScalar())
+            result.index_add (-1L, indices rows source.device, picked.mul (numbers values source), 1.0)
 
     let checkLast (name: string) (what: string) (expected: int) (x: Tensor) =
         if isNull x then

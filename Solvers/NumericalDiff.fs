@@ -127,13 +127,13 @@ module internal NumericalDiff =
     let diff epsilon f (x: Tensor) =
         step "numdiff" epsilon
         Shapes.scalarPoint "numdiff" x
-        inScope x (fun () -> central f x (torch.full_like (x, epsilon.ToScalar())) epsilon)
+        inScope x (fun () -> central f x (x.full_like epsilon) epsilon)
 
     /// (f(x + e) - 2 f(x) + f(x - e)) / e^2.
     let diff2 epsilon f (x: Tensor) =
         step "numdiff2" epsilon
         Shapes.scalarPoint "numdiff2" x
-        inScope x (fun () -> second f x (at f x) (torch.full_like (x, epsilon.ToScalar())) epsilon)
+        inScope x (fun () -> second f x (at f x) (x.full_like epsilon) epsilon)
 
     /// All partial derivatives, 2n evaluations.
     let grad epsilon f (x: Tensor) =

@@ -40,21 +40,21 @@ module Phi =
     /// The same on a tensor (float64 or complex128), recorded where gradients are on.
     let internal tensors (z: Tensor) : Tensor[] =
         let one = torch.ones_like z
-        let small = z.abs().lt(1.0.ToScalar())
+        let small = z.abs().lt(1.0)
         // Each branch sees only arguments on which it is defined, so that no NaN enters the other's gradient.
         let near = torch.where (small, z, torch.zeros_like z)
         let far = torch.where (small, one, z)
-        let mutable third = torch.full_like (z, series[series.Length - 1].ToScalar())
+        let mutable third = z.full_like series[series.Length - 1]
 
         for j in series.Length - 2 .. -1 .. 0 do
-            third <- third.mul(near).add(series[j].ToScalar())
+            third <- third.mul(near).add(series[j])
 
-        let second = near.mul(third).add(0.5.ToScalar())
-        let first = near.mul(second).add(1.0.ToScalar())
+        let second = near.mul(third).add(0.5)
+        let first = near.mul(second).add(1.0)
         let exponential = z.exp ()
         let farFirst = far.exp().sub(one).div far
         let farSecond = farFirst.sub(one).div far
-        let farThird = farSecond.sub(one.mul (0.5.ToScalar())).div far
+        let farThird = farSecond.sub(one.mul 0.5).div far
 
         [|
             exponential

@@ -74,7 +74,8 @@ module internal Reversible =
 
             new CoupledStepper(tableau, coupling, space, field, y0)
         | RungeKutta tableau ->
-            bad $"{tableau.Name} by itself is not reversible; wrap it as Method.Coupled({tableau.Name}, 0.9)."
+            bad
+                $"{tableau.Name} by itself is not reversible; wrap it as Reversible({tableau.Name}), with a coupling such as 0.9."
         | implicit -> bad $"{implicit.Name} is not reversible; take Discrete or Recorded to differentiate it."
 
     let private scheme (method: Method) (space: TensorSpace) (field: TensorField) (like: Tensor) : ReversibleScheme =
@@ -91,11 +92,11 @@ module internal Reversible =
         (events: TensorEvent[])
         : struct (Method * SolveOptions<Tensor>) =
         if events.Length > 0 || solveOptions.Scheduled.Length > 0 then
-            bad "Reversible cannot step back over events or scheduled changes; use Differentiation.Discrete."
+            bad "Reversible cannot step back over events or scheduled changes; differentiate by Discrete."
 
         if solveOptions.SaveAt.IsDenseOutput then
             bad
-                "Reversible has no differentiable dense output; save the wanted Times, which become step ends, or use Differentiation.Discrete."
+                "Reversible has no differentiable dense output; save the wanted Times, which become step ends, or differentiate by Discrete."
 
         if options.CheckpointEvery < 0 then
             bad
@@ -323,7 +324,7 @@ module internal Reversible =
                 Drift.report
                     options.OnDrift
                     worst
-                    $"Reversible reconstructed the state at t = {worstTime:g6} with a relative error of {worst:g3}, so its gradient is unreliable; use a smaller CheckpointEvery (it was {every}), a coupling nearer 1, or Differentiation.Discrete."
+                    $"Reversible reconstructed the state at t = {worstTime:g6} with a relative error of {worst:g3}, so its gradient is unreliable; use a smaller CheckpointEvery (it was {every}), a coupling nearer 1, or differentiate by Discrete."
 
             Array.append [| pair.GradY |] (gradients.Result())
             |> Array.map (fun g -> if isNull g then null else g.MoveToOuterDisposeScope())

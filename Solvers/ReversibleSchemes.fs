@@ -124,8 +124,8 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
                 struct (pair.Leaf, pair.Slope)
 
         let f1 = slope1.detach ()
-        let halfStep = (0.5 * step.H).ToScalar()
-        let whole = step.H.ToScalar()
+        use halfStep = (0.5 * step.H).ToScalar()
+        use whole = step.H.ToScalar()
         let weighted = pair.GradY.mul halfStep
         let gradSlope1 = if isNull pair.GradSlope then weighted else weighted.add pair.GradSlope
         let gradZ1 = pair.GradZ.add (gradients.Backward([| slope1 |], [| gradSlope1 |], [| leaf1 |])[0])
@@ -136,7 +136,7 @@ type internal HeunScheme(space: TensorSpace, field: TensorField) =
         {
             Y = pair.Y.sub (f.add(f1).mul halfStep)
             Z = z
-            GradY = pair.GradY.add (gradZ1, 2.0.ToScalar())
+            GradY = pair.GradY.add (gradZ1, 2.0)
             GradZ = gradZ1.neg ()
             GradSlope = weighted.add (gradZ1, whole)
             Leaf = leaf
@@ -213,11 +213,7 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         else
             onward.InnerStages(t, h, z)
 
-        let mixed =
-            if coupling = 1.0 then
-                y
-            else
-                y.mul(coupling.ToScalar()).add(z, (1.0 - coupling).ToScalar())
+        let mixed = if coupling = 1.0 then y else y.mul(coupling).add(z, 1.0 - coupling)
 
         normed.Combine(mixed, mixed, h, b, onward.K, count)
 
@@ -252,10 +248,10 @@ type internal CoupledScheme(tableau: Tableau, coupling: float, space: TensorSpac
         let rest = rest.detach ()
 
         {
-            Y = rest.add(z, (coupling - 1.0).ToScalar()).div(coupling.ToScalar())
+            Y = rest.add(z, coupling - 1.0).div(coupling)
             Z = z
-            GradY = gradY.mul (coupling.ToScalar())
-            GradZ = pair.GradZ.add(gradY, (1.0 - coupling).ToScalar()).add through[0]
+            GradY = gradY.mul coupling
+            GradZ = pair.GradZ.add(gradY, 1.0 - coupling).add through[0]
             GradSlope = null
             Leaf = null
             Slope = null

@@ -29,7 +29,7 @@ type internal SdeAdjointSweep
             SolveFailedException(
                 status,
                 t,
-                $"The backward solve of the continuous adjoint failed at t = {t}: {why}; use Differentiation.Discrete, which takes the forward steps again.",
+                $"The backward solve of the continuous adjoint failed at t = {t}: {why}; differentiate by Discrete, which takes the forward steps again.",
                 null
             )
         )
@@ -47,7 +47,7 @@ type internal SdeAdjointSweep
             use _ = torch.enable_grad ()
             let leaf = at.detach().requires_grad_ true
             let struct (f, g) = driver.Evaluate(t, leaf)
-            let sum = f.mul (h.ToScalar())
+            let sum = f.mul h
             driver.Algebra.Add(sum, g, w, 1.0)
             struct (leaf, sum)
 
@@ -67,9 +67,9 @@ type internal SdeAdjointSweep
         let h = tEnd - t
         let w = driver.Increment(t, tEnd)
         // Both stages weigh a half; with half the cotangent the parameters' sums come out right, up to the sign.
-        let half = 0.5.ToScalar()
+        use half = 0.5.ToScalar()
         let struct (k1, j1) = stage t h w y (a.mul half) gradients
-        let predicted = a.add (j1, (-2.0).ToScalar())
+        let predicted = a.add (j1, -2.0)
         let struct (k2, j2) = stage tEnd h w (y.add k1) (predicted.mul half) gradients
         let yNew = y.add(k1, half).add_(k2, half)
         let aNew = a.sub(j1).sub_ j2
@@ -205,7 +205,7 @@ module internal SdeBacksolve =
         (initial: Tensor)
         =
         let advice =
-            "so its gradient is unreliable; take shorter steps, or use Differentiation.Discrete or Reversible"
+            "so its gradient is unreliable; take shorter steps, or differentiate by Discrete or Reversible"
 
         match tolerance with
         | ValueSome tolerance ->
@@ -236,7 +236,7 @@ module internal SdeBacksolve =
         if task.Options.Heuristics then
             raise (
                 ArgumentException
-                    "A continuous adjoint does not see the steps, so Backsolve cannot differentiate the error heuristics; use Differentiation.Discrete or Recorded."
+                    "A continuous adjoint does not see the steps, so Backsolve cannot differentiate the error heuristics; differentiate by Discrete or Recorded."
             )
 
         let mutable times: float[] = [||]
@@ -277,21 +277,7 @@ module internal SdeBacksolve =
     let solve (options: BacksolveOptions) (task: SdeTask) : TensorSolution =
         let run () =
             let tape = StepTape<Tensor>()
-            let space = TensorSpace(task.Options.Tolerance, false)
-
-            let raw =
-                SdeIntegration<Tensor, Tensor, TensorSpace>(
-                    task.FreshKernel(),
-                    task.FreshKernel,
-                    space,
-                    task.Path,
-                    tape,
-                    task.Options,
-                    task.Start,
-                    task.End
-                )
-                    .Run(task.Initial)
-
+            let raw = task.Run tape
             struct (raw, tape.Steps :> seq<_>)
 
         solveBy run options task

@@ -12,7 +12,7 @@ open TorchSharp
 [<RequireQualifiedAccess>]
 module SdeConversion =
     let private shift (sign: float) (calculus: CalculusKind) (terms: SdeTerms) : SdeTerms =
-        let half = (0.5 * sign).ToScalar()
+        use half = (0.5 * sign).ToScalar()
         let at = SdeTermsAt terms
 
         let drift =
@@ -56,7 +56,7 @@ module SdeProbe =
             Array.init n (fun j ->
                 fun y ->
                     let mask = torch.zeros_like (y.detach ())
-                    mask.select(-1L, int64 j).fill_(1.0.ToScalar()) |> ignore
+                    mask.select(-1L, int64 j).fill_(1.0) |> ignore
                     (g y).mul mask)
         | _ -> Array.init terms.NoiseSize (fun j -> fun y -> (g y).select(-1L, int64 j).expand_as y)
 
@@ -108,7 +108,7 @@ module SdeProbe =
 
             for i in 0 .. n - 1 do
                 let axis = torch.zeros_like y
-                axis.select(-1L, int64 i).fill_(1.0.ToScalar()) |> ignore
+                axis.select(-1L, int64 i).fill_(1.0) |> ignore
                 let struct (_, tangent) = Autograd.jvp g y axis
                 worst <- Math.Max(worst, norm tangent)
 
@@ -134,7 +134,7 @@ module SdeProbe =
 
             for j in 0 .. n - 1 do
                 let axis = torch.zeros_like y
-                axis.select(-1L, int64 j).fill_(1.0.ToScalar()) |> ignore
+                axis.select(-1L, int64 j).fill_(1.0) |> ignore
                 let struct (_, tangent) = Autograd.jvp g y axis
                 let own = norm (tangent.select (-1L, int64 j))
                 let total = norm tangent

@@ -221,21 +221,7 @@ module internal SdeDiscrete =
 
         let forward () : SdeForward =
             let tape = SdeDiscreteTape(options, together, own, heuristics)
-            let space = TensorSpace(task.Options.Tolerance, false)
-
-            let raw =
-                SdeIntegration<Tensor, Tensor, TensorSpace>(
-                    task.FreshKernel(),
-                    task.FreshKernel,
-                    space,
-                    task.Path,
-                    tape,
-                    task.Options,
-                    task.Start,
-                    task.End
-                )
-                    .Run(task.Initial)
-
+            let raw = task.Run tape
             steps <- tape.Steps.ToArray()
             saves <- tape.Saves
             errors <- tape.Errors

@@ -121,7 +121,7 @@ module internal SdeTracking =
             let lost (what: string) =
                 raise (
                     ArgumentException
-                        $"The {what} reads a tensor that requires a gradient but is not among the equation's {terms.Parameters.Length} parameters, so its gradient would be lost; add it to the parameters, or use Differentiation.Recorded."
+                        $"The {what} reads a tensor that requires a gradient but is not among the equation's {terms.Parameters.Length} parameters, so its gradient would be lost; add it to the parameters, or differentiate by Recorded."
                 )
 
             if reaches terms (fun () -> terms.Drift(time (), y.detach ())) then

@@ -150,7 +150,7 @@ module SdeEnsemble =
 
         if isNull problem.Initial || isNull problem.Parameters then
             bad
-                "Initial states and parameters of an ensemble must not be null; without parameters of their own paths take [||]."
+                "Initial states and parameters of an ensemble must not be null; where paths have no parameters of their own, give an empty list."
 
         if problem.Initial.Length <> 1 && problem.Initial.Length <> count then
             bad
@@ -171,7 +171,7 @@ module SdeEnsemble =
 
         if int64 count * int64 terms.Size > int64 Array.MaxLength && ensemble.Keep.IsSamples then
             bad
-                $"{count} states of {terms.Size} components do not fit into an array; keep moments, or solve the paths in parts with FirstPath."
+                $"{count} states of {terms.Size} components do not fit into an array; keep moments, or solve the paths in parts, each from its first path on."
 
         match options.SaveAt, options.Control with
         | DenseOutput, _ -> bad "An ensemble keeps values at times, no dense output; take Times, or solve single paths."

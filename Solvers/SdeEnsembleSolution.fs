@@ -39,7 +39,7 @@ type SdeSample
         if isNull values then
             raise (
                 InvalidOperationException
-                    $"{what} needs the states of the paths, and only moments were kept; solve with SdeKeep.Samples."
+                    $"{what} needs the states of the paths, and only moments were kept; solve again and keep the samples."
             )
 
     let check (column: int) =

@@ -103,6 +103,82 @@ module internal SdeSchemes =
         | SdeScheme.LogOde _ when noise = NoiseKind.General -> LevyLevel.Area
         | _ -> LevyLevel.Increments
 
+    /// Whether a path of one level serves a method that needs another.
+    let private serves (has: LevyLevel) (needs: LevyLevel) =
+        match needs with
+        | LevyLevel.Increments -> true
+        | LevyLevel.SpaceTime -> has <> LevyLevel.Increments
+        | _ -> has = needs
+
+    /// ArgumentException, or its kin, where a path of this level from `first` to `last` does not serve a method over [t0, t1]. `noise` is
+    /// what the equation has, `effective` the class that the method sees.
+    let checkPath
+        (scheme: SdeScheme)
+        (noise: NoiseKind)
+        (effective: NoiseKind)
+        (has: LevyLevel)
+        (first: float)
+        (last: float)
+        (t0: float)
+        (t1: float)
+        =
+        let needs = level scheme effective
+
+        if not (serves has needs) then
+            raise (
+                ArgumentException
+                    $"{name scheme} with {noise.ToString().ToLowerInvariant()} noise needs a path of level {needs}, and this one has level {has}; make the path with that level, or take a method that needs less."
+            )
+
+        let slack = 1e-12 * (last - first)
+
+        if Math.Min(t0, t1) < first - slack || Math.Max(t0, t1) > last + slack then
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof t1,
+                    $"The span [{t0}, {t1}] is not within the path's [{first}, {last}]; make the path longer."
+                )
+            )
+
+    /// What paths for a method over [t0, t1] are functions of: one cell for each fixed step, one cell for adaptive steps; the level that the
+    /// method needs for this class of noise. ArgumentException for more steps than can be counted.
+    let pathSpec
+        (scheme: SdeScheme)
+        (effective: NoiseKind)
+        (control: StepControl)
+        (dimension: int)
+        (seed: uint64)
+        (t0: float)
+        (t1: float)
+        : BrownianSpec =
+        let span = abs (t1 - t0)
+
+        let struct (cells, length) =
+            match control with
+            | Fixed step when step < span ->
+                let count = Math.Ceiling(span / step * (1.0 - 1e-12))
+
+                if count > 1e9 then
+                    raise (
+                        ArgumentException
+                            $"A step of {step} divides the span [{t0}, {t1}] into {count:g3} steps; take longer ones."
+                    )
+
+                struct (int count, Math.Max(span, count * step))
+            | _ -> struct (1, span)
+
+        let struct (start, finish) =
+            if t1 > t0 then
+                struct (t0, Math.Max(t1, t0 + length))
+            else
+                struct (Math.Min(t1, t0 - length), t0)
+
+        {
+            BrownianSpec.create start finish dimension seed with
+                Cells = cells
+                Level = level scheme effective
+        }
+
     let hasErrorEstimate (scheme: SdeScheme) =
         match scheme with
         | SdeScheme.Stages tableau -> tableau.HasErrorEstimate
@@ -150,8 +226,7 @@ module SdeMethods =
         match tableau.Calculus with
         | ValueSome own when own <> calculus && noise <> NoiseKind.Additive ->
             raise (
-                ArgumentException
-                    $"{tableau.Name} solves {own} equations, not {calculus} ones; convert with SdeConversion."
+                ArgumentException $"{tableau.Name} solves {own} equations, not {calculus} ones; convert the equation."
             )
         | _ when
             Double.IsNaN(tableau.StrongOrders.For noise)

@@ -30,7 +30,6 @@ type internal SdeDense<'S, 'X, 'P when 'P :> INormedSpace<'S>>
     (kernel: ISdeKernel<'S, 'X>, space: 'P, path: IBrownian<'X>, times: float[], states: 'S[]) =
     let start = times[0]
     let finish = times[times.Length - 1]
-    let direction = if finish >= start then 1.0 else -1.0
 
     interface IHoldsStates<'S> with
         member _.ForEach visit = Array.iter visit states
@@ -40,26 +39,7 @@ type internal SdeDense<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         member _.End = finish
 
         member _.At t =
-            if not (direction * (t - start) >= 0.0 && direction * (finish - t) >= 0.0) then
-                raise (
-                    ArgumentOutOfRangeException(
-                        nameof t,
-                        t,
-                        $"The dense solution covers {start} to {finish}; extend the span of the solve to evaluate it at {t}."
-                    )
-                )
-
-            let mutable low = 0
-            let mutable high = times.Length - 1
-
-            while low < high do
-                let middle = (low + high + 1) / 2
-
-                if direction * (t - times[middle]) >= 0.0 then
-                    low <- middle
-                else
-                    high <- middle - 1
-
+            let low = DenseSpan.locate start finish times.Length (fun i -> times[i]) t
             let y = states[low]
 
             if t = times[low] then
@@ -86,54 +66,37 @@ type internal SdeRecord<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         t0: float,
         t1: float
     ) =
-    let direction = if t1 > t0 then 1.0 else -1.0
-    let before a b = direction * (b - a) > 0.0
+    let saved = SavedValues<'S>(options.SaveAt, t0, t1)
+    let tally = StepTally()
     let watched = not (isNull (box observer))
-    let times = List<float>()
-    let states = List<'S>()
     let starts = List<float>()
     let startStates = List<'S>()
-    let dense = options.SaveAt.IsDenseOutput
-    let everyStep = dense || options.SaveAt.IsEverySteps
-
-    let saveTimes =
-        match options.SaveAt with
-        | Times times
-        | StepValues times -> times
-        | _ -> [||]
-
-    let mutable nextSave = 0
-    let mutable accepted = 0
-    let mutable rejected = 0
-    let mutable smallest = infinity
-    let mutable largest = 0.0
 
     let save r (state: 'S) =
         if watched then
-            observer.Saved(times.Count, r)
+            observer.Saved(saved.Times.Count, r)
 
-        times.Add r
-        states.Add state
+        saved.Add(r, state)
 
     /// Whether r is the time tEnd but for rounding of the grid.
     let isAt (r: float) (t: float) (tEnd: float) =
         abs (r - tEnd) <= 1e-12 * abs (tEnd - t) + 2.0 * Math.BitIncrement(abs tEnd) - 2.0 * abs tEnd
 
     /// Attempted steps so far.
-    member _.Attempts = accepted + rejected
-    member _.Times = times
-    member _.States = states
+    member _.Attempts = tally.Attempts
+    member _.Times = saved.Times
+    member _.States = saved.States
 
     /// The initial state.
     member _.Begin(y0: 'S) =
-        if saveTimes.Length > 0 && saveTimes[0] = t0 then
+        if saved.WantsStart then
             save t0 (space.Copy y0)
-            nextSave <- 1
+            saved.Advance 1
 
-        if everyStep then
+        if saved.IsEveryStep then
             save t0 (space.Copy y0)
 
-        if dense then
+        if saved.IsDense then
             starts.Add t0
             startStates.Add(space.Copy y0)
 
@@ -142,35 +105,34 @@ type internal SdeRecord<'S, 'X, 'P when 'P :> INormedSpace<'S>>
         if watched then
             observer.Stepped(t, tEnd, y, y1)
 
-        while nextSave < saveTimes.Length && (before saveTimes[nextSave] tEnd || isAt saveTimes[nextSave] t tEnd) do
-            let r = saveTimes[nextSave]
+        while saved.Next < saved.Wanted.Length
+              && (saved.IsBefore(saved.Wanted[saved.Next], tEnd) || isAt saved.Wanted[saved.Next] t tEnd) do
+            let r = saved.Wanted[saved.Next]
 
             if isAt r t tEnd then
                 save tEnd (space.Keep(space.Copy y1))
                 // reported as asked for
-                times[times.Count - 1] <- r
+                saved.Times[saved.Times.Count - 1] <- r
             else
                 save r (space.Keep(SideStep.take kernel path t y r (space.Allocate y)))
 
-            nextSave <- nextSave + 1
+            saved.Advance 1
 
-        if everyStep && whole then
+        if saved.IsEveryStep && whole then
             save tEnd (space.Keep(space.Copy y1))
 
-        if dense then
+        if saved.IsDense then
             starts.Add tEnd
             startStates.Add(space.Keep(space.Copy y1))
 
     /// The accepted step of signed length h and its error estimate.
     member _.Accepted(h: float, error: 'S) =
-        accepted <- accepted + 1
-        smallest <- Math.Min(smallest, abs h)
-        largest <- Math.Max(largest, abs h)
+        tally.Accepted h
 
         if watched && options.Heuristics && not (isNull (box error)) then
             observer.Estimated(h, error)
 
-    member _.Rejected() = rejected <- rejected + 1
+    member _.Rejected() = tally.Rejected()
 
     /// The state where the solve stopped, where only that is asked for.
     member _.SaveEnd(time: float, state: 'S) =
@@ -178,31 +140,13 @@ type internal SdeRecord<'S, 'X, 'P when 'P :> INormedSpace<'S>>
             save time state
 
     member _.Report(time: float, step: float) =
-        if not (isNull options.Progress) then
-            options.Progress.Invoke {
-                Time = time
-                Step = step
-                Fraction = (time - t0) / (t1 - t0)
-                Accepted = accepted
-                Rejected = rejected
-                Evaluations = kernel.DriftEvaluations
-            }
+        tally.Report(options.Progress, t0, t1, time, step, kernel.DriftEvaluations)
 
     /// Dense output by this kernel, which nobody else uses.
     member _.Dense(own: ISdeKernel<'S, 'X>) : IDenseSolution<'S> voption =
-        if dense then
+        if saved.IsDense then
             ValueSome(SdeDense<'S, 'X, 'P>(own, space, path, starts.ToArray(), startStates.ToArray()))
         else
             ValueNone
 
-    member _.Statistics = {
-        Evaluations = kernel.DriftEvaluations
-        Accepted = accepted
-        Rejected = rejected
-        SmallestStep = if accepted = 0 then nan else smallest
-        LargestStep = if accepted = 0 then nan else largest
-        ErrorEstimate = nan
-        StiffnessEstimate = nan
-        LargestStabilityRatio = nan
-        Implicit = kernel.Work
-    }
+    member _.Statistics = tally.Statistics(kernel.DriftEvaluations, kernel.Work)

@@ -27,7 +27,7 @@ module internal SdeReversible =
 
         if task.Terms.Calculus = CalculusKind.Ito && task.Terms.Noise <> NoiseKind.Additive then
             bad
-                "Reversible steps run along the path in both directions, which Ito integrals do not allow: convert the equation with SdeConversion.toStratonovich and take a Stratonovich method (reversible Heun is the cheapest), or use Differentiation.Discrete."
+                "Reversible steps run along the path in both directions, which Ito integrals do not allow: convert the equation to Stratonovich form and take a Stratonovich method (reversible Heun is the cheapest), or differentiate by Discrete."
 
         SdeReversibleScheme.Coupled options.Coupling
 
@@ -36,11 +36,11 @@ module internal SdeReversible =
             bad $"CheckpointEvery must be >= 0; got {options.CheckpointEvery}. Zero lets the sweep choose."
 
         if task.Options.SaveAt.IsDenseOutput then
-            bad "Reversible has no differentiable dense output; save the wanted Times, or use Differentiation.Recorded."
+            bad "Reversible has no differentiable dense output; save the wanted Times, or differentiate by Recorded."
 
         if task.Options.Heuristics && not scheme.IsHeun && not (task.FreshKernel().HasErrorEstimate) then
             bad
-                $"{task.FreshKernel().Name} has no error estimate of its own, and Reversible cannot differentiate the comparison with half steps; leave Heuristics out, or use Differentiation.Discrete."
+                $"{task.FreshKernel().Name} has no error estimate of its own, and Reversible cannot differentiate the comparison with half steps; leave Heuristics out, or differentiate by Discrete."
 
     let private driverOf (task: SdeTask) = SdeDriver(task.Terms, task.Path, task.Initial)
 
@@ -169,7 +169,7 @@ module internal SdeReversible =
                 Drift.report
                     options.OnDrift
                     walk.Worst
-                    $"Reversible reconstructed the state at t = {walk.WorstTime:g6} with a relative error of {walk.Worst:g3}, so its gradient is unreliable; use a smaller CheckpointEvery (it was {every}; 0 mends this by itself), shorter steps, or Differentiation.Discrete."
+                    $"Reversible reconstructed the state at t = {walk.WorstTime:g6} with a relative error of {walk.Worst:g3}, so its gradient is unreliable; use a smaller CheckpointEvery (it was {every}; 0 mends this by itself), shorter steps, or differentiate by Discrete."
 
             result
 

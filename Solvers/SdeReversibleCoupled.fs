@@ -37,7 +37,7 @@ type internal SdeCoupledKernel
         member _.Hold(t, y) = onward.Hold(t, y.Z)
 
         member _.Step(t, h, b, y, _) =
-            let y1 = y.Y.sub(y.Z).mul_(coupling.ToScalar()).add_(onward.Step(t, h, b, y.Z, y.Z))
+            let y1 = y.Y.sub(y.Z).mul_(coupling).add_(onward.Step(t, h, b, y.Z, y.Z))
             let back = backward.Step(t + h, -h, ReversedStep.ofStep b, y1, y1)
             SdePair(y1, y.Z.add(y1).sub_ back, null, null)
 
@@ -81,15 +81,15 @@ type internal SdeCoupledSweep(kernel: ISdeKernel<Tensor, Tensor>, driver: SdeDri
             null
         else
             use _ = torch.enable_grad ()
-            (kernel.ErrorEstimate null).norm().mul((abs h).ToScalar())
+            (kernel.ErrorEstimate null).norm().mul(abs h)
 
     /// y_r = c (y - z) + S_r(t, z) inside the step that starts at t.
     let side (gradients: GradientAccumulator) (t: float) (y0Bar: Tensor) (z0Bar: Tensor) (at: SideCotangent) =
         let struct (leaf, step) = graph t (at.Time - t) (driver.Along(t, at.Time)) z
         let bar = at.Cotangent
         let through = gradients.Backward([| step |], [| bar |], [| leaf |])[0]
-        y0Bar.add_ (bar, coupling.ToScalar()) |> ignore
-        z0Bar.add_(through).add_(bar, (-coupling).ToScalar()) |> ignore
+        y0Bar.add_ (bar, coupling) |> ignore
+        z0Bar.add_(through).add_(bar, -coupling) |> ignore
 
     override _.Y = y
     override _.Z = z
@@ -122,7 +122,7 @@ type internal SdeCoupledSweep(kernel: ISdeKernel<Tensor, Tensor>, driver: SdeDri
         // y1 = c (y0 - z0) + S(t0, z0)
         let struct (leafZ, onward) = graph step.From h b z0
         let error = errorNorm this.ErrorBar h
-        let y0 = y.sub(onward.detach ()).div_(coupling.ToScalar()).add_ z0
+        let y0 = y.sub(onward.detach ()).div_(coupling).add_ z0
 
         let struct (startBar, endBar) =
             if isNull this.StiffnessBar then
@@ -140,7 +140,7 @@ type internal SdeCoupledSweep(kernel: ISdeKernel<Tensor, Tensor>, driver: SdeDri
             else
                 gradients.Backward([| onward; error |], [| y1Bar; this.ErrorBar.reshape error.shape |], [| leafZ |])[0]
 
-        let y0Bar = y1Bar.mul (coupling.ToScalar())
+        let y0Bar = y1Bar.mul coupling
         let z0Bar = barZ.add(through).sub_ y0Bar
 
         if not (isNull startBar) then

@@ -63,7 +63,7 @@ type internal SdeHeunKernel(driver: SdeDriver) =
 
         member _.ErrorEstimate _ =
             let struct (f, g, f1, g1) = last
-            let sum = f1.sub(f).mul((0.5 * length).ToScalar())
+            let sum = f1.sub(f).mul((0.5 * length))
             noise.Add(sum, g1.sub g, increment, 0.5)
             SdePair.Alone sum
 
@@ -99,7 +99,7 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
     let mutable extraF: Tensor = null
     let mutable extraG: Tensor = null
 
-    let half = 0.5.ToScalar()
+    let half = 0.5
 
     let free (x: Tensor) =
         if not (isNull x) then
@@ -170,14 +170,14 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
 
     /// The error estimate of the step between (f0, g0) and (f, g): e = ((f - f0) h + (g - g0) W) / 2, in the sum |h| |e|.
     let estimate (errorBar: Tensor) (h: float) (w: Tensor) (f0: Tensor) (g0: Tensor) : Tensor =
-        let e = f.sub(f0).mul_((0.5 * h).ToScalar())
+        let e = f.sub(f0).mul_((0.5 * h))
         noise.Add(e, g.sub g0, w, 0.5)
         let norm = e.norm ()
 
         if norm.ToDouble() = 0.0 then
             null
         else
-            e.mul_(errorBar).div_(norm).mul_((0.5 * abs h).ToScalar())
+            e.mul_(errorBar).div_(norm).mul_(0.5 * abs h)
 
     override _.Y = y
     override _.Z = leaf
@@ -247,7 +247,7 @@ type internal SdeHeunSweep(driver: SdeDriver, like: Tensor) =
             if isNull eBar then
                 struct (fBar, gBar)
             else
-                struct (fBar.add (eBar, h.ToScalar()), gBar.add (noise.Pull(g, eBar, w)))
+                struct (fBar.add (eBar, h), gBar.add (noise.Pull(g, eBar, w)))
 
         let through = pullSlopes gradients leaf f g fBar gBar
 

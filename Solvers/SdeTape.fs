@@ -15,7 +15,22 @@ type internal SdeTask = {
     Start: float
     End: float
     Initial: Tensor
-}
+} with
+
+    /// The forward solve without a graph, watched by an observer.
+    member this.Run(observer: ISdeObserver<Tensor>) : Solution<Tensor> =
+        SdeIntegration<Tensor, Tensor, TensorSpace>(
+            this.FreshKernel(),
+            this.FreshKernel,
+            TensorSpace(this.Options.Tolerance, false),
+            this.Path,
+            observer,
+            this.Options,
+            this.Start,
+            this.End
+        )
+            .Run
+            this.Initial
 
 /// An accepted step of the trajectory.
 [<Struct>]

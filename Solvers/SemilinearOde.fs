@@ -113,7 +113,7 @@ module SemilinearOde =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
         let plain = if torch.is_complex y then torch.view_as_real y else y
-        plain.mul(0.0.ToScalar()).sum().ToDouble() = 0.0
+        plain.mul(0.0).sum().ToDouble() = 0.0
 
     /// On tensors, real or complex (float32, float64 and their complex numbers), of any shape: linear is a real or complex tensor
     /// that broadcasts against y0, complex only where y0 is; nonlinear has y's shape and dtype, and its time is 0-d and real.
@@ -161,7 +161,7 @@ module SemilinearOde =
 
         if recording && options.Events.Length > 0 then
             bad
-                "Events carry no gradient through an exponential solve; detach y0, L and the parameters, solve under no_grad, or use TensorOde."
+                "Events carry no gradient through an exponential solve; detach y0, L and the parameters, solve with gradients off, or take a general method on tensors."
 
         use _ = torch.NewDisposeScope()
         use _ = torch.set_grad_enabled recording

@@ -257,7 +257,7 @@ module Sensitivity =
         match mode with
         | ValueSome SensitivityMode.Adjoint when problem.Field.IsForwardOnly ->
             bad
-                "A field given as a delegate can be differentiated forward only; for the adjoint write the field as an IGenericField (SensitivityProblem.OfGeneric)."
+                "A field given as a delegate can be differentiated forward only; for the adjoint write the field as an IGenericField."
         | ValueSome mode -> { Mode = mode; Reason = "asked for" }
         | ValueNone when problem.Field.IsForwardOnly -> {
             Mode = SensitivityMode.Forward

@@ -88,7 +88,7 @@ type SensitivityProblem
         if changes.Length > 0 && field.IsForwardOnly then
             raise (
                 ArgumentException
-                    $"{what} can be differentiated with a field written over numbers only; write the field as an IGenericField (SensitivityProblem.OfGeneric)."
+                    $"{what} can be differentiated with a field written over numbers only; write the field as an IGenericField."
             )
 
         if changes.Length > 0 && not system.HasIdentityMass then

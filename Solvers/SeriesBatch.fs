@@ -220,7 +220,7 @@ module SeriesBatch =
             new SeriesBatch(own, flat, lengths, batch, names)
         else
             // Beyond the end nothing is observed, and time stands still.
-            let hidden = flat.masked_fill (valid.logical_not().unsqueeze -1L, nan.ToScalar())
+            let hidden = flat.masked_fill (valid.logical_not().unsqueeze -1L, nan)
 
             let times =
                 if own.shape[0] = 1L then

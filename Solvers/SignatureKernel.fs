@@ -60,7 +60,7 @@ module SignatureKernel =
         let channels = x.shape[2]
         let pooled = torch.cat [| x.reshape [| -1L; channels |]; y.reshape [| -1L; channels |] |]
         let spread = pooled.sub(pooled.mean [| 0L |]).square().mean([| 0L |]).sqrt()
-        let spread = torch.where (spread.gt ((0.0).ToScalar()), spread, torch.ones_like spread)
+        let spread = torch.where (spread.gt 0.0, spread, torch.ones_like spread)
         struct (x.div(spread).MoveToOuterDisposeScope(), y.div(spread).MoveToOuterDisposeScope())
 
     let private prepared (options: SignatureKernelOptions) (paths: Tensor) : Tensor =
@@ -69,7 +69,7 @@ module SignatureKernel =
 
         let timed = if options.TimeChannel then Signature.withTime null paths else paths
         let based = if options.Basepoint then Signature.fromOrigin timed else timed
-        if options.Scale = 1.0 then based else based.mul (options.Scale.ToScalar())
+        if options.Scale = 1.0 then based else based.mul options.Scale
 
     /// The vectors whose inner products are the kernel: 1 and the signature of the prepared path, (paths, 1 + size). Standardise is for
     /// pairs of sets and ignored.
@@ -108,7 +108,7 @@ module SignatureKernel =
         let count = features.shape[0]
         needTwo count
         let pairs = features.sum(0L).square().sum().sub(features.square().sum())
-        pairs.div ((float count * float (count - 1L)).ToScalar())
+        pairs.div (float count * float (count - 1L))
 
     /// The squared maximum mean discrepancy between the laws that two sets of paths were drawn from, unbiased (so it may be negative when
     /// they agree): 0-d. Costs no kernel matrix.
@@ -117,7 +117,7 @@ module SignatureKernel =
         let struct (a, b) = pair options x y
         let cross = a.mean([| 0L |]).mul(b.mean [| 0L |]).sum()
         let within = (meanOfOthers a).add(meanOfOthers b)
-        within.sub(cross.mul ((2.0).ToScalar())).MoveToOuterDisposeScope()
+        within.sub(cross.mul 2.0).MoveToOuterDisposeScope()
 
     /// The same from kernel matrices of any kernel: (m, m), (n, n) and (m, n).
     let mmdOfGrams (xx: Tensor) (yy: Tensor) (xy: Tensor) : Tensor =
@@ -137,10 +137,9 @@ module SignatureKernel =
         needTwo (min m n)
         use _ = torch.NewDisposeScope()
 
-        let others (k: Tensor) (count: int64) =
-            k.sum().sub(k.trace ()).div((float count * float (count - 1L)).ToScalar())
+        let others (k: Tensor) (count: int64) = k.sum().sub(k.trace ()).div(float count * float (count - 1L))
 
-        let cross = xy.mean().mul((2.0).ToScalar())
+        let cross = xy.mean().mul((2.0))
         ((others xx m).add(others yy n).sub cross).MoveToOuterDisposeScope()
 
     /// Inner products of increments, laid out so that column s holds those of segments i and j with i + j = s: (rows, a, a + b - 1).
@@ -175,18 +174,15 @@ module SignatureKernel =
                 let n = path.shape[1] - 1L
                 let d = path.narrow(1L, 1L, n).sub(path.narrow (1L, 0L, n))
 
-                if pieces = 1L then
-                    d
-                else
-                    d.div((float pieces).ToScalar()).repeat_interleave(pieces, 1L)
+                if pieces = 1L then d else d.div(float pieces).repeat_interleave(pieces, 1L)
 
             let dx, dy = increments x, increments y
             let m, n, a, b = x.shape[0], y.shape[0], dx.shape[1], dy.shape[1]
             let products = torch.einsum("mac,nbc->mnab", dx, dy).reshape([| m * n; a; b |])
             let p = skewed products
-            let twelfth = p.square().mul((1.0 / 12.0).ToScalar())
-            let sides = p.mul((0.5).ToScalar()).add(twelfth).add((1.0).ToScalar())
-            let corner = twelfth.neg().add((1.0).ToScalar())
+            let twelfth = p.square().mul((1.0 / 12.0))
+            let sides = p.mul((0.5)).add(twelfth).add((1.0))
+            let corner = twelfth.neg().add((1.0))
             let edge = torch.ones ([| m * n; 1L |], dtype = x.dtype, device = x.device)
             // Entry i of a diagonal is k(i, s - i); entries off the grid stay 1 or are never used.
             let mutable before = torch.ones ([| m * n; a + 1L |], dtype = x.dtype, device = x.device)

@@ -28,25 +28,9 @@ type internal SolveRecord<'S>
         t0: float,
         t1: float
     ) =
-    let direction = if t1 > t0 then 1.0 else -1.0
-    let before a b = direction * (b - a) > 0.0
-    let times = List<float>()
-    let states = List<'S>()
+    let saved = SavedValues<'S>(options.SaveAt, t0, t1)
+    let tally = StepTally()
     let denseSteps = List<IDenseSolution<'S>>()
-    let dense = options.SaveAt.IsDenseOutput
-    let everyStep = dense || options.SaveAt.IsEverySteps
-
-    let saveTimes =
-        match options.SaveAt with
-        | Times times
-        | StepValues times -> times
-        | _ -> [||]
-
-    let mutable nextSave = 0
-    let mutable accepted = 0
-    let mutable rejected = 0
-    let mutable smallest = infinity
-    let mutable largest = 0.0
     let mutable errorSum = 0.0
     let mutable stiffnessSum = 0.0
     let mutable stiffnessSeen = false
@@ -54,16 +38,15 @@ type internal SolveRecord<'S>
 
     let save theta time (state: 'S) =
         if not (isNull (box observer)) then
-            observer.Saved(times.Count, theta)
+            observer.Saved(saved.Times.Count, theta)
 
-        times.Add time
-        states.Add state
+        saved.Add(time, state)
 
     let valuesWithin (h: float) (tEnd: float) = [|
-        let mutable i = nextSave
+        let mutable i = saved.Next
 
-        while i < saveTimes.Length && not (before tEnd saveTimes[i]) do
-            let time = saveTimes[i]
+        while saved.IsDue(i, tEnd) do
+            let time = saved.Wanted[i]
 
             if time = tEnd then
                 yield struct (1.0, time, keep (copy stepper.Candidate))
@@ -87,41 +70,34 @@ type internal SolveRecord<'S>
                 stabilityRatio <- ratio
 
     let noteStep (h: float) =
-        accepted <- accepted + 1
-        let length = abs h
-        smallest <- Math.Min(smallest, length)
-        largest <- Math.Max(largest, length)
+        tally.Accepted h
 
         if options.Heuristics then
-            noteHeuristics length
+            noteHeuristics (abs h)
 
         if not (isNull (box observer)) then
             observer.Accepting(stepper, h)
 
     /// Attempted steps so far.
-    member _.Attempts = accepted + rejected
-    member _.Times = times
-    member _.States = states
+    member _.Attempts = tally.Attempts
+    member _.Times = saved.Times
+    member _.States = saved.States
 
     /// The value at the start, where it is asked for.
     member _.Begin(y0: 'S) =
-        if saveTimes.Length > 0 && saveTimes[0] = t0 then
+        if saved.WantsStart then
             save -1.0 t0 (copy y0)
-            nextSave <- 1
+            saved.Advance 1
 
-        if everyStep then
+        if saved.IsEveryStep then
             save -1.0 t0 (copy y0)
 
     /// The attempted step of length h to tEnd is about to become current.
     member _.Accepting(h: float, tEnd: float) =
         // First what evaluates the field and may throw: a step that fails here was not taken.
-        let values =
-            if nextSave < saveTimes.Length && not (before tEnd saveTimes[nextSave]) then
-                valuesWithin h tEnd
-            else
-                [||]
+        let values = if saved.IsDue(saved.Next, tEnd) then valuesWithin h tEnd else [||]
 
-        if dense then
+        if saved.IsDense then
             denseSteps.Add(stepper.DenseStep())
 
         noteStep h
@@ -129,32 +105,23 @@ type internal SolveRecord<'S>
         for struct (theta, time, value) in values do
             save theta time value
 
-        nextSave <- nextSave + values.Length
+        saved.Advance values.Length
 
-        if everyStep then
+        if saved.IsEveryStep then
             save 1.0 tEnd (keep (copy stepper.Candidate))
 
     /// Save times that the clock passes without a step (over a declared jump) get the current state.
     member _.SkipTo(time: float) =
-        while nextSave < saveTimes.Length && not (before time saveTimes[nextSave]) do
-            save 1.0 saveTimes[nextSave] (copy stepper.State)
-            nextSave <- nextSave + 1
+        while saved.IsDue(saved.Next, time) do
+            save 1.0 saved.Wanted[saved.Next] (copy stepper.State)
+            saved.Advance 1
 
-    member _.Rejected() = rejected <- rejected + 1
+    member _.Rejected() = tally.Rejected()
 
     /// The state where the solve stopped.
     member _.SaveEnd(time: float, state: 'S) = save 1.0 time state
 
-    member _.Report(time: float, step: float) =
-        if not (isNull options.Progress) then
-            options.Progress.Invoke {
-                Time = time
-                Step = step
-                Fraction = (time - t0) / (t1 - t0)
-                Accepted = accepted
-                Rejected = rejected
-                Evaluations = stepper.Evaluations
-            }
+    member _.Report(time: float, step: float) = tally.Report(options.Progress, t0, t1, time, step, stepper.Evaluations)
 
     member _.Dense(finish: float) =
         if denseSteps.Count > 0 then
@@ -163,13 +130,8 @@ type internal SolveRecord<'S>
             ValueNone
 
     member _.Statistics = {
-        Evaluations = stepper.Evaluations
-        Accepted = accepted
-        Rejected = rejected
-        SmallestStep = if accepted = 0 then nan else smallest
-        LargestStep = if accepted = 0 then nan else largest
-        ErrorEstimate = if options.Heuristics then errorSum else nan
-        StiffnessEstimate = if stiffnessSeen then stiffnessSum else nan
-        LargestStabilityRatio = stabilityRatio
-        Implicit = stepper.Work
+        tally.Statistics(stepper.Evaluations, stepper.Work) with
+            ErrorEstimate = if options.Heuristics then errorSum else nan
+            StiffnessEstimate = if stiffnessSeen then stiffnessSum else nan
+            LargestStabilityRatio = stabilityRatio
     }

@@ -212,24 +212,24 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
                 use scalar = (h * w[j]).ToScalar()
                 sum <- if isNull sum then k[j].mul scalar else sum.add_ (k[j], scalar)
 
-        if isNull sum then k[0].mul(0.0.ToScalar()) else sum
+        if isNull sum then k[0].mul(0.0) else sum
 
     member private _.Scale(magnitude: Tensor) =
         let scaled =
             match tolerance.RtolPer with
             | ValueSome per -> magnitude.mul per
-            | ValueNone -> magnitude.mul (tolerance.Rtol.ToScalar())
+            | ValueNone -> magnitude.mul tolerance.Rtol
 
         match tolerance.AtolPer with
         | ValueSome per -> scaled.add per
-        | ValueNone -> scaled.add_ (tolerance.Atol.ToScalar())
+        | ValueNone -> scaled.add_ tolerance.Atol
 
     member private _.Reduce(scaled: Tensor) =
         // float64 accumulation: float32 sums of many squares would make step counts depend on the layout.
         if tolerance.Norm.IsMaximum then
             scaled.abs().max().ToDouble()
         else
-            sqrt (scaled.pow(2.0.ToScalar()).mean([||], ``type`` = Nullable torch.float64).ToDouble())
+            sqrt (scaled.pow(2.0).mean([||], ``type`` = Nullable torch.float64).ToDouble())
 
     interface INormedSpace<Tensor> with
         member _.Allocate y = y
@@ -291,7 +291,7 @@ type TensorSpace(tolerance: Tolerance<Tensor>, recording: bool) =
                 use _ = torch.no_grad ()
                 use _ = torch.NewDisposeScope()
                 // 0 * y is NaN exactly where y is not finite; one reduction and one read.
-                y.mul(0.0.ToScalar()).sum().ToDouble() = 0.0
+                y.mul(0.0).sum().ToDouble() = 0.0
 
         member this.WorstComponent(y0, y1, h, w, k, count) =
             use _ = torch.no_grad ()

@@ -65,7 +65,7 @@ module TensorCde =
             CdeDiscrete.solveFixed discrete tableau options field path z0
         | Differentiation.Discrete _, method, _ when needed ->
             bad
-                $"Discrete differentiates the steps of a tableau; for {method.Name} take Differentiation.Reversible or Recorded."
+                $"Discrete differentiates the steps of a tableau; for {method.Name} differentiate by Reversible or Recorded."
         | (Differentiation.Backsolve _ | Differentiation.Reversible _), _, _
         | _, _, CdeSteps.Adaptive _ -> plain (fun () -> CdePieces.solvePlain options field path z0)
         | _, RungeKutta tableau, _ -> plain (fun () -> CdeFixed.solvePlain tableau options field path z0)
@@ -92,7 +92,7 @@ module TensorCde =
             options.Form.IsIncrements
             && (options.Differentiation.IsBacksolve || options.Differentiation.IsReversible)
         then
-            bad "Backsolve and Reversible step on rates; take CdeForm.Rate, or Discrete or Recorded."
+            bad "Backsolve and Reversible step by rates; do so, or differentiate by Discrete or Recorded."
 
         run options field path z0
 

@@ -105,16 +105,16 @@ type internal EsdirkTensorKernel
         let relative =
             match tolerance.RtolPer with
             | ValueSome per -> magnitude.mul per
-            | ValueNone -> magnitude.mul (tolerance.Rtol.ToScalar())
+            | ValueNone -> magnitude.mul tolerance.Rtol
 
         match tolerance.AtolPer with
         | ValueSome per -> relative.add per
-        | ValueNone -> relative.add_ (tolerance.Atol.ToScalar())
+        | ValueNone -> relative.add_ tolerance.Atol
 
     /// Root mean squares of each system, in float64.
     let sizes (rows: int) (x: Tensor) : float[] =
         use _ = torch.NewDisposeScope()
-        let squares = x.pow(2.0.ToScalar()).reshape(int64 rows, -1L)
+        let squares = x.pow(2.0).reshape(int64 rows, -1L)
         Tensors.toArray (squares.mean([| 1L |], ``type`` = Nullable torch.float64).sqrt())
 
     /// Newton's iteration for stage s, from predicted slopes to k[s].
@@ -131,7 +131,7 @@ type internal EsdirkTensorKernel
             if Array.contains false newton.Active then
                 k[s] <- torch.where (BatchTensors.mask newton.Active like, k[s], before)
 
-            let change = correction.mul(h).mul(raw.Gamma.ToScalar()).div scale
+            let change = correction.mul(h).mul(raw.Gamma).div scale
             newton.Judge(sizes floors.Length change, floors)
 
     /// The slope of stage s, a constant so far, with its derivatives.
@@ -144,7 +144,7 @@ type internal EsdirkTensorKernel
         let prepare () =
             use _ = torch.no_grad ()
             atStage.Linearise((if isNull time then null else time.detach ()), stage.detach ())
-            atStage.Factorise(h.detach().mul(raw.Gamma.ToScalar())) |> ignore
+            atStage.Factorise(h.detach().mul(raw.Gamma)) |> ignore
 
         prepare ()
         let correction = atStage.Solve(value.sub slope)
@@ -191,7 +191,7 @@ type internal EsdirkTensorKernel
                 use _ = torch.no_grad ()
                 let start = y.detach ()
                 system.Linearise((if isNull t then null else t.detach ()), start, slope)
-                system.Factorise(h.detach().mul(raw.Gamma.ToScalar())) |> ignore
+                system.Factorise(h.detach().mul(raw.Gamma)) |> ignore
                 let scale = scaleOf start
                 let rounding = if y.dtype = torch.float64 then 1e-15 else 1e-6
                 struct (scale, sizes rows (start.div scale) |> Array.map ((*) rounding))

@@ -184,7 +184,7 @@ type internal TensorClock =
             elif isNull y then scaled
             else y.add scaled
 
-        member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul (c.ToScalar()))
+        member _.Advance(t, h, c) = if isNull t then null else t.add (h.mul c)
 
 /// Gradients through times.
 [<RequireQualifiedAccess>]
@@ -234,7 +234,7 @@ module internal TimeGradient =
                 if number = 0.0 || not (Double.IsFinite number) then
                     raise (
                         ArithmeticException(
-                            $"The event function has rate of change {number} along the solution at t = {t.ToDouble()}, so the event's time has no derivative (a grazing event, or a condition that is cut off from its inputs); use an event that crosses zero, or Differentiation.None."
+                            $"The event function has rate of change {number} along the solution at t = {t.ToDouble()}, so the event's time has no derivative (a grazing event, or a condition that is cut off from its inputs); use an event that crosses zero, or ask for no gradient."
                         )
                     )
 

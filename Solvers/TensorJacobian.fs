@@ -91,7 +91,7 @@ module internal SampleIndependence =
         if not (holds field t y) then
             raise (
                 ArgumentException
-                    "The field couples the samples of the batch, so they cannot step on their own with an implicit method; use one clock for the batch (TensorOde), or an explicit method."
+                    "The field couples the samples of the batch, so they cannot step on their own with an implicit method; use one clock for the batch, or an explicit method."
             )
 
         let shape = SystemShape.Of(false, y)

@@ -45,7 +45,7 @@ module internal BatchTensors =
     let perSample (x: Tensor) : Tensor = x.reshape [| x.shape[0]; -1L |]
 
     /// Zero for each sample whose values are all finite, else NaN; float64.
-    let blemish (x: Tensor) : Tensor = (perSample (x.mul (0.0.ToScalar()))).sum(1L).``to`` torch.float64
+    let blemish (x: Tensor) : Tensor = (perSample (x.mul 0.0)).sum(1L).``to`` torch.float64
 
     /// The value of polynomials in theta that vanish at 0: entry p of a row multiplies theta^(p + 1).
     let weights (rows: float[][]) (theta: float) =

@@ -81,7 +81,7 @@ type internal TensorMatrices(field: TensorField, joint: bool) =
                 field.Mass
             // a sample at rest must have a regular matrix, whatever its mass
             else
-                torch.where (g.eq (0.0.ToScalar()), eye, field.Mass)
+                torch.where (g.eq 0.0, eye, field.Mass)
 
         let struct (factors, order, found) = BatchedLu.factor (mass.sub scaled)
         replace &lu factors
@@ -99,7 +99,7 @@ type internal TensorMatrices(field: TensorField, joint: bool) =
     /// Factors M - g J with one g; false when any of the systems is singular.
     member this.Factorise(g: float) : bool =
         use _ = torch.NewDisposeScope()
-        this.Factor(null, matrix.mul (g.ToScalar()))
+        this.Factor(null, matrix.mul g)
 
     /// Factors M - g J, g being 0-d or with one number for each system; false when any of the systems is singular.
     member this.Factorise(g: Tensor) : bool =

@@ -36,7 +36,7 @@ module TensorOde =
 
     let private lost (what: string) (field: TensorField) =
         bad
-            $"{what} reads a tensor that requires a gradient but is not among the field's {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or use Differentiation.Recorded."
+            $"{what} reads a tensor that requires a gradient but is not among the field's {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or differentiate by Recorded."
 
     /// ArgumentException when the field reads a tensor that wants a gradient and is not among its parameters: the nodes of
     /// Discrete, Backsolve and Reversible would silently return no gradient for it.
@@ -130,7 +130,7 @@ module TensorOde =
                     let shape = value.shape |> Array.map string |> String.concat ", "
 
                     bad
-                        $"Event '{event.Name}' must return one number; it returned shape [{shape}]. For one event per sample use BatchOde."
+                        $"Event '{event.Name}' must return one number; it returned shape [{shape}]. For one event per sample give the samples clocks of their own."
 
                 value.ToDouble()
         Crossing = event.Crossing
@@ -288,7 +288,7 @@ module TensorOde =
 
             let number value =
                 let value = if Double.IsNaN value then 0.0 else value
-                torch.full ([| 1L |], value.ToScalar(), dtype = y0.dtype, device = y0.device)
+                torch.empty([| 1L |], dtype = y0.dtype, device = y0.device).fill_ value
 
             let pieces = [|
                 for state in raw.States do
@@ -406,15 +406,15 @@ module TensorOde =
         if isImplicit options.Method then
             if options.Method.IsBdf then
                 bad
-                    $"{options.Method.Name} on tensors gives values only; to differentiate a stiff solve take Rodas5P or Kvaerno5, or Differentiation.None."
+                    $"{options.Method.Name} on tensors gives values only; to differentiate a stiff solve take Rodas5P or Kvaerno5, or ask for no gradient."
 
             if options.Solve.Heuristics then
                 bad
-                    $"The heuristics of {options.Method.Name} are not differentiable; leave Heuristics out, or take Differentiation.None."
+                    $"The heuristics of {options.Method.Name} are not differentiable; leave Heuristics out, or ask for no gradient."
 
             if not (isNull field.Mass) && (options.Events.Length > 0 || options.Times.IsSome) then
                 bad
-                    "Gradients through the times of events and of the span need y' = f(t, y), and the field has a mass matrix; leave out events and tracked times, or take Differentiation.None."
+                    "Gradients through the times of events and of the span need y' = f(t, y), and the field has a mass matrix; leave out events and tracked times, or ask for no gradient."
 
     let private numberOf (name: string) (t: Tensor) =
         if t.numel () <> 1L then
@@ -520,14 +520,14 @@ module TensorOde =
                     $"Backsolve integrates the adjoint backward by an explicit method, which {method.Name} suggests is too stiff; differentiate {method.Name} by Discrete or Recorded."
             | _ ->
                 bad
-                    "Backsolve needs a Runge-Kutta tableau as its method; for a reversible method use Differentiation.Reversible or Recorded."
+                    "Backsolve needs a Runge-Kutta tableau as its method; for a reversible method differentiate by Reversible or Recorded."
 
         let discreteOnly () =
             match options.Method with
             | ReversibleHeun
             | Coupled _ ->
                 bad
-                    "Discrete needs a method that is not reversible; for a reversible one use Differentiation.Reversible or Recorded."
+                    "Discrete needs a method that is not reversible; for a reversible one differentiate by Reversible or Recorded."
             | _ -> ()
 
         let solution =

@@ -61,7 +61,7 @@ type internal RosenbrockTensorKernel(tableau: RosenbrockTableau, field: TensorFi
 
         member _.Step(t, h, y, slope) =
             linearise t y slope
-            system.Factorise(h.mul (tableau.Gamma.ToScalar())) |> ignore
+            system.Factorise(h.mul tableau.Gamma) |> ignore
             kernel.Step(t, h, y, slope, timeSlope, y)
 
         member _.EndSlope = if tableau.Fsal then kernel.LastSlope else null

@@ -42,33 +42,8 @@ module TensorSde =
         SolveOptions.check (TensorSdeOptions.toSolve options) t0 t1
         TensorSdeRun.checkState y0
         let terms = sde.Terms
-        let span = abs (t1 - t0)
-
-        let struct (cells, length) =
-            match options.Control with
-            | Fixed step when step < span ->
-                let count = Math.Ceiling(span / step * (1.0 - 1e-12))
-
-                if count > 1e9 then
-                    raise (
-                        ArgumentException
-                            $"A step of {step} divides the span [{t0}, {t1}] into {count:g3} steps; take longer ones."
-                    )
-
-                struct (int count, Math.Max(span, count * step))
-            | _ -> struct (1, span)
-
-        let struct (start, finish) =
-            if t1 > t0 then
-                struct (t0, Math.Max(t1, t0 + length))
-            else
-                struct (Math.Min(t1, t0 - length), t0)
-
-        {
-            BrownianSpec.create start finish (terms.NoiseSizeFor y0) seed with
-                Cells = cells
-                Level = method.Level(TensorSdeRun.noiseOf terms)
-        }
+        let noise = TensorSdeRun.noiseOf terms
+        SdeSchemes.pathSpec method.Scheme noise options.Control (terms.NoiseSizeFor y0) seed t0 t1
 
     /// The paths of such a spec, one for each element of y0's batch: a function of the seed alone. The caller disposes it.
     let path

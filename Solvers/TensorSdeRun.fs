@@ -71,14 +71,14 @@ type internal SdeHeuristics<'S>(at: SdeTermsAt, value: 'S -> Tensor) =
             next
 
     /// |h| times the norm of an error estimate (0-d).
-    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul((abs h).ToScalar())
+    static member Error(h: float, error: Tensor) : Tensor = error.norm().mul(abs h)
 
     /// |f(t, y1) - f(t, y)| / |y1 - y| (0-d), two drifts at one time: an estimate of the drift's Lipschitz constant along the step.
     static member Stiffness(at: SdeTermsAt, t: float, y: Tensor, y1: Tensor) : Tensor =
         let distance = y1.sub(y).norm()
 
         if distance.ToDouble() = 0.0 then
-            distance.mul (0.0.ToScalar())
+            distance.mul 0.0
         else
             at.Drift(t, y1).sub(at.Drift(t, y)).norm().div distance
 
@@ -126,13 +126,6 @@ module internal TensorSdeRun =
             | SdeScheme.DriftImplicitEuler -> DriftImplicitKernel(at, noise, t0, like)
             | _ -> bad $"{SdeSchemes.name scheme} has a second state beside the solution."
 
-    /// Whether a path of one level serves a method that needs another.
-    let serves (has: LevyLevel) (needs: LevyLevel) =
-        match needs with
-        | LevyLevel.Increments -> true
-        | LevyLevel.SpaceTime -> has <> LevyLevel.Increments
-        | _ -> has = needs
-
     /// ArgumentException unless the state is a floating point tensor of shape (..., n) that is not empty.
     let checkState (y0: Tensor) =
         if isNull y0 || y0.numel () = 0L then
@@ -168,23 +161,7 @@ module internal TensorSdeRun =
             bad
                 $"The equation is driven by {m} Brownian motions ({terms.Noise.ToString().ToLowerInvariant()} noise, state {Tensors.shapeText y0}), and the path has {path.Dimension}."
 
-        let needs = SdeSchemes.level scheme (noiseOf terms)
-
-        if not (serves path.Level needs) then
-            bad
-                $"{SdeSchemes.name scheme} with {terms.Noise.ToString().ToLowerInvariant()} noise needs a path of level {needs}, and this one has level {path.Level}; make the path with that level, or take a method that needs less."
-
-        let low = Math.Min(t0, t1)
-        let high = Math.Max(t0, t1)
-        let slack = 1e-12 * (path.End - path.Start)
-
-        if low < path.Start - slack || high > path.End + slack then
-            raise (
-                ArgumentOutOfRangeException(
-                    nameof t1,
-                    $"The span [{t0}, {t1}] is not within the path's [{path.Start}, {path.End}]; make the path longer."
-                )
-            )
+        SdeSchemes.checkPath scheme terms.Noise (noiseOf terms) path.Level path.Start path.End t0 t1
 
     /// One run for a method whose state is y alone. observer may be null; recording says whether gradients are on.
     let run

@@ -265,16 +265,16 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
             if at.Terms.IsElementwise then
                 g.abs ()
             else
-                g.pow(2.0.ToScalar()).sum(-1L).sqrt().expand_as y
+                g.pow(2.0).sum(-1L).sqrt().expand_as y
 
         member _.IsElementwise = at.Terms.IsElementwise
         member _.NoiseSize = at.Terms.NoiseSize
 
         member _.Iterated(_, w, a, q) =
-            let half = 0.5.ToScalar()
+            use half = 0.5.ToScalar()
 
             if at.Terms.IsElementwise then
-                w.mul(w).sub(q.ToScalar()).mul half
+                w.mul(w).sub(q).mul half
             else
                 let product = w.unsqueeze(-1L).mul(w.unsqueeze -2L)
                 let m = w.shape[w.shape.Length - 1]
@@ -283,7 +283,7 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
                     if q = 0.0 then
                         product
                     else
-                        product.sub (torch.eye(m, dtype = w.dtype, device = w.device).mul(q.ToScalar()))
+                        product.sub (torch.eye(m, dtype = w.dtype, device = w.device).mul(q))
 
                 if isNull a then product.mul half else a.add (product, half)
 
@@ -291,7 +291,7 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
 
         member _.Unit(_, like, k, c) =
             let unit' = torch.zeros_like like
-            unit'.select(-1L, int64 k).fill_(c.ToScalar()) |> ignore
+            unit'.select(-1L, int64 k).fill_(c) |> ignore
             unit'
 
-        member _.Row(_, matrix, k, c) = matrix.select(-2L, int64 k).mul(c.ToScalar())
+        member _.Row(_, matrix, k, c) = matrix.select(-2L, int64 k).mul(c)

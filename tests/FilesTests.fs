@@ -715,5 +715,107 @@ let private series =
             failsWith<IOException, _> [ "/no/such/a.csv"; "does not exist" ] (fun () -> lynx.WriteCsv "/no/such/a.csv"))
     ]
 
+/// What files of today hold: the keys, their order and the forms of values must stay.
+let private configurations =
+    let same name (written: string) (expected: string) (again: string) =
+        Expect.equal written expected name
+        Expect.equal again expected $"{name}, read again"
+
+    testList "Configurations keep their text" [
+        test "latent SDE" {
+            let config: LatentSdeConfig = {
+                Columns = [| "a"; "b" |]
+                TimeName = "t"
+                Logarithm = true
+                LatentSize = 4
+                ContextSize = 16
+                Hidden = [| 32; 8 |]
+                DecoderHidden = [||]
+                Activation = Activation.Softplus
+                Floor = 0.05
+                StepsPerUnit = 2
+                TimeUnit = 1.0
+                Centre = [| 0.5; -1.0 |]
+                Spread = [| 1.25; 1e-9 |]
+                Span = 29.0
+            }
+
+            let text = LatentSdeText.toJson config
+
+            same
+                "text"
+                text
+                """{"columns":["a","b"],"timeName":"t","logarithm":true,"latentSize":4,"contextSize":16,"hidden":[32,8],"decoderHidden":[],"activation":"Softplus","floor":0.05,"stepsPerUnit":2,"timeUnit":1,"centre":[0.5,-1],"spread":[1.25,1E-09],"span":29}"""
+                (LatentSdeText.toJson (LatentSdeText.ofJson "a file" text))
+        }
+
+        test "SDE-GAN" {
+            let config: SdeGanConfig = {
+                Columns = [| "a" |]
+                TimeName = "t"
+                Logarithm = false
+                HiddenSize = 16
+                NoiseSize = 3
+                InitialNoiseSize = 5
+                Hidden = [| 16 |]
+                DiscriminatorSize = 8
+                Solver = SdeGanSolver.Midpoint
+                StepsPerUnit = 1
+                TimeUnit = 0.5
+                Steps = 10
+                Centre = [| 0.0 |]
+                Spread = [| 2.0 |]
+            }
+
+            let text = SdeGanText.toJson config
+
+            same
+                "text"
+                text
+                """{"columns":["a"],"timeName":"t","logarithm":false,"hiddenSize":16,"noiseSize":3,"initialNoiseSize":5,"hidden":[16],"discriminatorSize":8,"solver":"Midpoint","stepsPerUnit":1,"timeUnit":0.5,"steps":10,"centre":[0],"spread":[2]}"""
+                (SdeGanText.toJson (SdeGanText.ofJson "a file" text))
+        }
+
+        test "neural SDE" {
+            let config: NeuralSdeConfig = {
+                Columns = [| "a" |]
+                TimeName = "t"
+                Logarithm = true
+                Level = false
+                TimeInput = false
+                Correlated = false
+                HalfLives = [| 5.0; 40.0 |]
+                Lags = 1
+                Hidden = [| 16 |]
+                DriftHidden = [||]
+                Activation = Activation.Tanh
+                Floor = 0.05
+                Density = TransitionDensity.Midpoint
+                Origin = 1.0
+                TimeUnit = 1.0
+                Scale = [| 0.01 |]
+                Centre = [| 3.0 |]
+                Spread = [| 1.0 |]
+                Correlation = [| 1.0 |]
+                LastTime = 99.5
+            }
+
+            let text = NeuralSdeText.toJson config
+
+            same
+                "text"
+                text
+                """{"columns":["a"],"timeName":"t","logarithm":true,"level":false,"timeInput":false,"correlated":false,"halfLives":[5,40],"lags":1,"hidden":[16],"driftHidden":[],"activation":"Tanh","floor":0.05,"density":"Midpoint","origin":1,"timeUnit":1,"scale":[0.01],"centre":[3],"spread":[1],"correlation":[1],"lastTime":99.5}"""
+                (NeuralSdeText.toJson (NeuralSdeText.ofJson "a file" text))
+
+            let damaged = text.Replace("\"lags\":1", "\"lags\":\"one\"")
+
+            Expect.throwsT<InvalidDataException>
+                (fun () -> NeuralSdeText.ofJson "a file" damaged |> ignore)
+                "a value of another kind"
+        }
+    ]
+
 /// Files: atomic writing, safetensors, npy and npz, checkpoints, CSV.
-let tests = testList "Files" [ atomicFile; safetensors; npy; checkpoint; csvReading; csvErrors; series ]
+let tests =
+    testList "Files" [ atomicFile; safetensors; npy; checkpoint; csvReading; csvErrors; series; configurations ]

@@ -188,6 +188,55 @@ let tests =
                 }
         ]
 
+        testList "and so it is for every optimiser, within a phase" [
+            for kind in Enum.GetValues<OptimizerKind>() do
+                test $"{kind}" {
+                    let path = temporary ()
+
+                    let options = {
+                        TrainingOptions.Default with
+                            Kind = ModelKind.NeuralOde
+                            Hidden = [| 4 |]
+                            Iterations = 24
+                            Optimizer = kind
+                    }
+
+                    let run options progress token =
+                        let result =
+                            Fit.run
+                                options
+                                short.TimeName
+                                (Seq.toArray short.ColumnNames)
+                                (Seq.toArray short.Times)
+                                short.Values
+                                progress
+                                token
+
+                        use model = result.Model
+                        model.Trainable |> Array.collect (fun (_, p) -> Tensors.toArray p)
+
+                    try
+                        let whole = run options null CancellationToken.None
+                        let options = { options with CheckpointPath = path; CheckpointEvery = 5; Resume = true }
+
+                        for stop in [ 3; 15; 21 ] do
+                            use source = new CancellationTokenSource()
+
+                            let progress =
+                                Action<TrainingReport>(fun r ->
+                                    if r.Iteration = stop then
+                                        source.Cancel())
+
+                            Expect.throwsT<OperationCanceledException>
+                                (fun () -> run options progress source.Token |> ignore)
+                                "cancelled"
+
+                        Expect.equal (run options null CancellationToken.None) whole "parameters, bit for bit"
+                    finally
+                        File.Delete path
+                }
+        ]
+
         test "a checkpoint of other options or data is refused" {
             let path = temporary ()
 

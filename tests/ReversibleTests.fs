@@ -402,10 +402,10 @@ let private misuse =
     let withCoupling coupling = Differentiation.Reversible { Coupling = coupling; CheckpointEvery = 0; OnDrift = null }
 
     testList "misuse" [
-        test "events" { refused "Differentiation.Discrete" (fun o -> { o with Events = [| event |] }) }
-        test "scheduled changes" { refused "Differentiation.Discrete" scheduled }
+        test "events" { refused "differentiate by Discrete" (fun o -> { o with Events = [| event |] }) }
+        test "scheduled changes" { refused "differentiate by Discrete" scheduled }
         test "dense output" {
-            refused "Differentiation.Discrete" (fun o -> { o with Solve = { o.Solve with SaveAt = DenseOutput } })
+            refused "differentiate by Discrete" (fun o -> { o with Solve = { o.Solve with SaveAt = DenseOutput } })
         }
         test "checkpoints" { refused "CheckpointEvery" (fun o -> { o with Differentiation = reversible -1 null }) }
         for coupling in [ 0.0; -0.5; 1.5; nan ] do

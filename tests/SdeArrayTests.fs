@@ -332,7 +332,7 @@ let private misuse =
             let field = VectorField(fun _ y dest -> dest[0] <- y[0])
             let sde = DelegateSde.scalar<Ito> 1 field field
 
-            refuses "Milstein" [ "milsteinFree" ] (fun () ->
+            refuses "Milstein" [ "MilsteinFree" ] (fun () ->
                 ArraySde.simulate (steps 4) SdeMethods.milstein sde 1UL 0.0 1.0 [| 1.0 |] |> ignore)
         }
 

@@ -392,7 +392,7 @@ let private errors =
 
             Expect.stringContains
                 (tryIt fixedSteps SdeMethods.milstein (diagonal ()) coupled)
-                "SdeConversion.toStratonovich"
+                "to Stratonovich form"
                 "Ito coupled"
 
             Expect.stringContains

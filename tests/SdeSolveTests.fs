@@ -271,6 +271,28 @@ let private behaviour =
             Expect.isLessThan ((final SdeMethods.driftImplicitEuler).abs().max().ToDouble()) 0.2 "implicit"
             Expect.isGreaterThan ((final SdeMethods.eulerMaruyama).abs().max().ToDouble()) 1e6 "explicit"
 
+        testCase "drift-implicit steps stay where the drift is defined: the root of the square-root diffusion"
+        <| fun () ->
+            use _ = torch.NewDisposeScope()
+            // Alfonsi 2005: the implicit equation has one positive solution, and Newton's method may miss it.
+            let kappa, theta, xi = 2.0, 0.09, 0.5
+            let pull = (4.0 * kappa * theta - xi * xi) / 8.0
+
+            let drift (y: Tensor) = y.reciprocal().mul(scalar pull).sub(y.mul (scalar (0.5 * kappa)))
+
+            let sde =
+                Sde.additive<Ito> 1 [] (fun _ y -> drift y) (fun _ ->
+                    Tensors.ofArray [| 0.5 * xi |] [| 1L; 1L |] torch.float64 torch.CPU)
+
+            let y0 = torch.full ([| 500L; 1L |], scalar 0.3, dtype = torch.float64)
+            let options = { plain 0.02 with SaveAt = EverySteps }
+
+            let solution =
+                (TensorSde.simulate options SdeMethods.driftImplicitEuler sde 29UL 0.0 1.0 y0).EnsureSuccess()
+
+            let smallest = solution.States.min().ToDouble()
+            Expect.isGreaterThan smallest 0.0 $"smallest root {smallest}"
+
         testCase "heuristics: sums over steps, the same with and without a graph, differentiable"
         <| fun () ->
             use _ = torch.NewDisposeScope()

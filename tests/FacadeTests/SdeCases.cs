@@ -145,7 +145,7 @@ internal static class SdeCases
 
     private static void Misuse()
     {
-        Check.Holds(Check.Throws<ArgumentException>(() => Sde.Solve(Delegates, SdeMethods.Milstein, 0, 1, [1], new() { FixedStep = 0.1 })).Message, "milsteinFree");
+        Check.Holds(Check.Throws<ArgumentException>(() => Sde.Solve(Delegates, SdeMethods.Milstein, 0, 1, [1], new() { FixedStep = 0.1 })).Message, "MilsteinFree");
         Check.Holds(Check.Throws<ArgumentException>(() => Sde.Solve(Delegates, SdeMethods.EulerMaruyama, 0, 1, [1, 2], new() { FixedStep = 0.1 })).Message, "2");
         Check.Throws<ArgumentException>(() => Sde.Solve(Delegates, SdeMethods.EulerMaruyama, 0, 1, [1], new() { FixedStep = -0.1 }));
         Check.Throws<ArgumentException>(() => new BrownianMotion { Start = 1, End = 0 }.Path());
