@@ -23,7 +23,10 @@ public sealed record NeuralSdeOptions : TrainingSettings
     /// <summary>Model logarithms, as for prices. Default (null): when every value is above 0.</summary>
     public bool? Logarithm { get; init; }
 
-    /// <summary>Drift and diffusion see the state itself, for states that return to a region. Default (null): unless logarithms are modelled.</summary>
+    /// <summary>
+    /// Drift and diffusion see the state itself, for states that return to a region. Default (null): unless logarithms are modelled of
+    /// columns none of which returns to a mean by the test of Dickey and Fuller (1979) at 1 %.
+    /// </summary>
     public bool? Level { get; init; }
 
     /// <summary>Drift and diffusion see time.</summary>
@@ -58,8 +61,11 @@ public sealed record NeuralSdeOptions : TrainingSettings
     /// </summary>
     public bool EulerDensity { get; init; }
 
-    /// <summary>The weight of the mean square of what the networks add to a constant drift and a volatility in proportion to the memory.</summary>
-    public double Penalty { get; init; } = 10;
+    /// <summary>
+    /// The weight of the mean square of what the networks add to a constant drift and a volatility in proportion to the memory. It would also
+    /// hold a state back from its mean. Default (null): 10 where the model does not see the level, else 0.
+    /// </summary>
+    public double? Penalty { get; init; }
 
     /// <summary>The share of each series' transitions, at its end, that decides when training stops; 0 for no early stopping.</summary>
     public double ValidationFraction { get; init; } = 0.2;

@@ -26,7 +26,7 @@ type internal CdeLayer
 
         let apply (flat: Tensor) =
             let matrix = flat.tanh().unflatten(flat.dim () - 1L, [| int64 state; int64 channels |])
-            torch.matmul(matrix, dx.unsqueeze -1L).squeeze -1L
+            Tensors.product matrix dx
 
         if gated then
             let drive = apply (raw.narrow (last, 0L, int64 entries))

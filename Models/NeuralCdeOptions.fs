@@ -45,7 +45,8 @@ type NeuralCdeOptions = {
     ClassNames: string[]
     /// Weight of each class in the loss; null weighs all subjects alike.
     ClassWeights: float[]
-    /// Share of the subjects, of every class alike, that decides when to stop and which parameters are kept; 0: none, training runs to its end.
+    /// Share of the subjects, of every class alike, that decides which parameters are kept, and with Loop.Patience when to stop; 0: none. A
+    /// controlled equation often learns little for a hundred iterations, and few subjects judge poorly: by default training runs to its end.
     ValidationFraction: float
     /// Visits after each cut that a forecaster is trained on.
     Horizon: int
@@ -83,7 +84,7 @@ type NeuralCdeOptions = {
         Horizon = 4
         ForecastStep = 0.1
         Differentiation = Differentiation.DiscreteDefault
-        Loop = { TrainingLoopOptions.Default with Patience = 10 }
+        Loop = TrainingLoopOptions.Default
     }
 
 /// Checks of options and data, and the configuration that follows from them.

@@ -255,11 +255,7 @@ type NeuralSdeModel internal (config: NeuralSdeConfig, network: NeuralSde, tail:
             let struct (f, l) = network.Coefficients(time, x, state)
             let w = brownian.Step(float k, float (k + 1)).W.mul(sqrt h)
 
-            let noise =
-                if config.Correlated then
-                    torch.matmul(l, w.unsqueeze -1L).squeeze -1L
-                else
-                    l.mul w
+            let noise = if config.Correlated then Tensors.product l w else l.mul w
 
             let next = noise.add(x).add_(f.mul h).MoveToOuterDisposeScope()
             tau <- tau + h

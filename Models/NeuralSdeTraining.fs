@@ -9,7 +9,8 @@ open TorchSharp
 type NeuralSdeOptions = {
     /// Model logarithms, as for prices; null: when every value is above 0.
     Logarithm: Nullable<bool>
-    /// Drift and diffusion see the state itself: for states that return to a region. null: when no logarithms are modelled.
+    /// Drift and diffusion see the state itself: for states that return to a region. null: when no logarithms are modelled, and when a
+    /// column returns to a mean (a random walk would look like it once in a hundred times; Dickey and Fuller 1979).
     Level: Nullable<bool>
     /// Drift and diffusion see time.
     TimeInput: bool
@@ -30,8 +31,9 @@ type NeuralSdeOptions = {
     Floor: float
     /// Density of the transitions.
     Density: TransitionDensity
-    /// Weight of the mean square of what the networks add: keeps the model near a constant drift and a volatility in proportion to the memory.
-    Penalty: float
+    /// Weight of the mean square of what the networks add: keeps the model near a constant drift and a volatility in proportion to the
+    /// memory. It would also hold a state back from its mean: null takes 10 where the model does not see the level, else 0.
+    Penalty: Nullable<float>
     /// Share of each series' transitions, at its end, that decides when the training stops; 0: no early stopping.
     ValidationFraction: float
     /// The loop: iterations, learning rate, mini-batches, seed, checkpoints.
@@ -52,7 +54,7 @@ type NeuralSdeOptions = {
         Activation = Activation.Tanh
         Floor = 0.05
         Density = TransitionDensity.Midpoint
-        Penalty = 10.0
+        Penalty = Nullable()
         ValidationFraction = 0.2
         Loop = {
             TrainingLoopOptions.Default with
@@ -104,7 +106,9 @@ module NeuralSdeFit =
         if not (options.Floor > 0.0 && options.Floor < 1.0) then
             bad $"Floor must lie between 0 and 1; got {options.Floor}"
 
-        OptionChecks.notNegative (nameof options.Penalty) options.Penalty
+        if options.Penalty.HasValue then
+            OptionChecks.notNegative (nameof options.Penalty) options.Penalty.Value
+
         OptionChecks.within 0.0 0.5 (nameof options.ValidationFraction) options.ValidationFraction
 
     /// Rows of a series before its validation rows; a validation needs two transitions.
@@ -121,19 +125,23 @@ module NeuralSdeFit =
         let n = Array.length columns
         let scale = Array.init n (fun j -> sqrt (baseline.Covariance[j, j] * unit))
 
-        let column j = [|
-            for path in paths do
-                for i in 0 .. trainingRows options path - 1 ->
-                    (if logarithm then log path.Values[i, j] else path.Values[i, j]) / scale[j]
-        |]
+        let seriesOf j =
+            paths
+            |> Array.map (fun path ->
+                Array.init (trainingRows options path) (fun i ->
+                    (if logarithm then log path.Values[i, j] else path.Values[i, j]) / scale[j]))
 
-        let statistics = Array.init n (fun j -> moments (column j))
+        let statistics = Array.init n (fun j -> moments (Array.concat (seriesOf j)))
 
         {
             Columns = columns
             TimeName = timeName
             Logarithm = logarithm
-            Level = if options.Level.HasValue then options.Level.Value else not logarithm
+            Level =
+                if options.Level.HasValue then
+                    options.Level.Value
+                else
+                    not logarithm || Seq.exists (fun j -> UnitRoot.returns (seriesOf j)) (seq { 0 .. n - 1 })
             TimeInput = options.TimeInput
             Correlated = options.Correlated && n > 1
             HalfLives = options.HalfLives
@@ -155,6 +163,12 @@ module NeuralSdeFit =
             |]
             LastTime = paths[paths.Length - 1].Times |> Array.last
         }
+
+    /// A model that sees the level must be free to return to it.
+    let private penaltyOf (options: NeuralSdeOptions) (config: NeuralSdeConfig) =
+        if options.Penalty.HasValue then options.Penalty.Value
+        elif config.Level then 0.0
+        else 10.0
 
     let private create (options: NeuralSdeOptions) (config: NeuralSdeConfig) (baseline: GeometricBrownian) =
         use _ = torch.NewDisposeScope()
@@ -250,7 +264,8 @@ module NeuralSdeFit =
             else
                 1
 
-        let penalty (t: Transitions) = model.Network.Excess(t.Tau, t.From, t.Memory).mul(options.Penalty)
+        let weight = penaltyOf options model.Config
+        let penalty (t: Transitions) = model.Network.Excess(t.Tau, t.From, t.Memory).mul(weight)
 
         let loss (step: TrainingStep) =
             use _ = torch.NewDisposeScope()
@@ -261,7 +276,7 @@ module NeuralSdeFit =
             let batch = rows (fun t -> t.index_select (0L, index)) training
             let fit = model.LogDensities(batch).mean().neg()
             step.Count(int64 cost)
-            (if options.Penalty = 0.0 then fit else fit.add (penalty batch)).MoveToOuterDisposeScope()
+            (if weight = 0.0 then fit else fit.add (penalty batch)).MoveToOuterDisposeScope()
 
         let parameters = ModelFile.parameters "model." model.Network
 
@@ -270,7 +285,7 @@ module NeuralSdeFit =
             Config = NeuralSdeText.toJson model.Config
             Fingerprint = [
                 "model", NeuralSdeText.toJson model.Config
-                "penalty", options.Penalty
+                "penalty", weight
                 "validationFraction", options.ValidationFraction
                 "data", ObservedPaths.digest paths
             ]

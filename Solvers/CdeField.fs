@@ -55,7 +55,7 @@ type CdeField
     /// F(t, z) dx, shaped as z.
     member _.Product(t: Tensor, z: Tensor, dx: Tensor) : Tensor =
         if isNull product then
-            torch.matmul(matrix.Invoke(t, z), dx.unsqueeze -1L).squeeze -1L
+            Tensors.product (matrix.Invoke(t, z)) dx
         else
             product.Invoke(t, z, dx)
 
@@ -94,7 +94,17 @@ module CdeField =
 
         create channels (Seq.cast<Tensor>(network.parameters ())) (fun z ->
             let value = network.call z
-            value.reshape (Array.append z.shape [| int64 channels |]))
+            let shape = z.shape
+            let size = shape[shape.Length - 1]
+            let outputs = value.shape[value.shape.Length - 1]
+
+            if outputs <> size * int64 channels then
+                raise (
+                    ArgumentException
+                        $"The network gives {outputs} numbers for a state of {size}; a field on {channels} channels gives {size} x {channels} = {size * int64 channels}."
+                )
+
+            value.reshape (Array.append shape [| int64 channels |]))
 
     /// The parameter as the field takes it.
     let internal time (field: CdeField) (t: float) (z: Tensor) : Tensor =
@@ -145,6 +155,15 @@ module CdeField =
         if coefficients.B.dtype <> z0.dtype || coefficients.B.device_type <> z0.device_type then
             bad
                 $"The initial state is {z0.dtype} on {z0.device} and the path {coefficients.B.dtype} on {coefficients.B.device}; convert one of them."
+
+        let batch = path.BatchShape
+        let own = z0.shape.AsSpan(0, z0.shape.Length - 1)
+
+        if batch.Length > 0 && not (own.SequenceEqual batch) then
+            let text = String.Join(", ", batch)
+
+            bad
+                $"The initial state has shape {Tensors.shapeText z0} and the path a batch of [{text}]: the sizes in front of the state's last one must be the path's. Take the paths of the same series (path.Select), or a state without a batch for one that all series start from."
 
         if isNull field.ShapeChecked || not (field.ShapeChecked.AsSpan().SequenceEqual z0.shape) then
             checkValues field path z0

@@ -86,8 +86,7 @@ type LogOdeSolution
 module internal BracketFlow =
 
     /// (..., n, m) times (..., m).
-    let contract (matrix: Tensor) (coefficients: Tensor) : Tensor =
-        torch.matmul(matrix, coefficients.unsqueeze -1L).squeeze -1L
+    let contract (matrix: Tensor) (coefficients: Tensor) : Tensor = Tensors.product matrix coefficients
 
     /// D f(x) v, by two reverse sweeps.
     let private twiceReverse (record: bool) (f: Tensor -> Tensor) (x: Tensor) (v: Tensor) : Tensor =

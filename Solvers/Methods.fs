@@ -138,4 +138,4 @@ type Methods private () =
         | true, tableau -> tableau
         | _ ->
             let known = String.Join(", ", Methods.Names)
-            raise (ArgumentException($"No method is named '{name}'. Known: {known}.", nameof name))
+            raise (ArgumentException($"No explicit Runge-Kutta method is named '{name}'. Known: {known}.", nameof name))

@@ -71,8 +71,8 @@ module TensorCde =
         | _, RungeKutta tableau, _ -> plain (fun () -> CdeFixed.solvePlain tableau options field path z0)
         | _ -> plain (fun () -> CdePieces.solvePlain options field path z0)
 
-    /// Solves dz = F(z) dX along the whole path from z0 (..., n), the batch of the path and of the state being the same (or one of them
-    /// none). Steps never reach over a knot, and each sees the derivative of its own piece. z0 is usually a map of path.First.
+    /// Solves dz = F(z) dX along the whole path from z0 (..., n), the batch of the path and of the state being the same; a path without a
+    /// batch drives every state, a state (n) without one is where all series start. Steps never reach over a knot, and each sees the derivative of its own piece. z0 is usually a map of path.First.
     /// The solution's states are stacked along a new first dimension, (saved, ..., n).
     ///
     /// Fixed steps of a tableau ask the path for the directions of all stages at once and then cost little but evaluations of F.
@@ -86,6 +86,10 @@ module TensorCde =
         ArgumentNullException.ThrowIfNull path
         checkState z0
         CdeOptions.check options path
+        let shared = z0.dim () = 1L && path.BatchShape.Length > 0
+        use _ = if shared then torch.NewDisposeScope() else null
+        // One state for all series.
+        let z0 = if shared then z0.expand(Array.append path.BatchShape z0.shape).clone() else z0
         CdeField.check field path z0
 
         if
@@ -94,7 +98,8 @@ module TensorCde =
         then
             bad "Backsolve and Reversible step by rates; do so, or differentiate by Discrete or Recorded."
 
-        run options field path z0
+        let solution = run options field path z0
+        if shared then solution.MoveToOuterScope() else solution
 
     /// The equation as an ordinary one over the path's parameter, z' = F(z) X'(t), for solvers that know nothing of paths (events, stiff
     /// methods): at a knot the derivative is that of the piece to the right, so steps should end at the knots (SolveOptions.Jumps).

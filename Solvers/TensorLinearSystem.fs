@@ -124,7 +124,9 @@ type internal TensorMatrices(field: TensorField, joint: bool) =
             use _ = torch.NewDisposeScope()
             let shape = SystemShape.Of(joint, v)
 
-            field.Mass.matmul(v.reshape (shape.Rows, shape.Size, 1L)).reshape(v.shape).MoveToOuterDisposeScope()
+            (Tensors.matmul field.Mass (v.reshape (shape.Rows, shape.Size, 1L)))
+                .reshape(v.shape)
+                .MoveToOuterDisposeScope()
 
     interface IDisposable with
         member _.Dispose() =

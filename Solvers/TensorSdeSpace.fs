@@ -179,7 +179,7 @@ module internal DiffusionCalculus =
             struct (value, term)
         | _ ->
             let value = g y
-            let v = if isNull i then value else value.matmul i
+            let v = if isNull i then value else Tensors.matmul value i
             let derivative = if records y v then byColumnsRecorded else byColumns
             struct (value, derivative g y v at.Terms.NoiseSize)
 
@@ -190,10 +190,7 @@ type internal TensorSdeSpace(at: SdeTermsAt) =
 
     /// g x for a matrix g of shape (n, m) or (..., n, m).
     static member internal Product(g: Tensor, x: Tensor) : Tensor =
-        if g.dim () = 2L then
-            x.matmul (g.t ())
-        else
-            g.matmul(x.unsqueeze -1L).squeeze -1L
+        if g.dim () = 2L then Tensors.matmul x (g.t ()) else Tensors.product g x
 
     /// The terms with their checks.
     member _.At = at

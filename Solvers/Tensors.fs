@@ -51,6 +51,31 @@ module Tensors =
     /// Live tensors that this thread made and has not disposed: a public operation changes it by its results only.
     let live () : int64 = DisposeScopeManager.Statistics.ThreadTotalLiveCount
 
+    /// a b of matrices or batches of them, as torch.matmul; sizes that do not go together are an ArgumentException that names both shapes,
+    /// where libtorch's own error would end the process.
+    let internal matmul (a: Tensor) (b: Tensor) : Tensor =
+        let left, right = a.shape, b.shape
+        let batch = min left.Length right.Length - 2
+
+        let mutable fits = batch >= 0 && left[left.Length - 1] = right[right.Length - 2]
+
+        for i in 0 .. batch - 1 do
+            let x, y = left[left.Length - 3 - i], right[right.Length - 3 - i]
+            fits <- fits && (x = y || x = 1L || y = 1L)
+
+        if not fits then
+            let text (shape: int64[]) = String.Join(", ", shape)
+
+            raise (
+                ArgumentException
+                    $"A product of matrices of shapes [{text left}] and [{text right}] does not exist; the last size of the first must be the last but one of the second, and the sizes in front must agree."
+            )
+
+        torch.matmul (a, b)
+
+    /// (..., n, m) times (..., m), with the same check.
+    let internal product (matrix: Tensor) (vector: Tensor) : Tensor = (matmul matrix (vector.unsqueeze -1L)).squeeze -1L
+
     /// The shape as text for messages, `[2, 3]`.
     let internal shapeText (tensor: Tensor) : string =
         let text = String.Join(", ", tensor.shape)

@@ -34,7 +34,7 @@ let private forms =
         "half-lives 2, 10 and 60", { all with HalfLives = [| 2.0; 10.0; 60.0 |] }
         "five last returns", { all with HalfLives = [||]; Lags = 5 }
         "the state alone", { all with HalfLives = [||]; Level = Nullable true }
-        "half-lives 5 and 40, no penalty, drift network", { all with Penalty = 0.0; DriftHidden = [| 16 |] }
+        "half-lives 5 and 40, no penalty, drift network", { all with Penalty = Nullable 0.0; DriftHidden = [| 16 |] }
     |]
 
 /// Log densities a day above those of geometric Brownian motion, over the rows from `start` to `stop` of a model of those before.

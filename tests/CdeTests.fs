@@ -326,6 +326,52 @@ let private misuse =
             let gap = shared.Final.[1L, 2L].sub(single.Final).abs().max().ToDouble()
             Expect.isLessThan gap 1e-14 $"gap {gap}"
 
+        testCase
+            "batches that do not go together are errors of their own, on a field that was used before and in a later evaluation"
+        <| fun () ->
+            use _ = torch.NewDisposeScope()
+            let plain = { ControlOptions.create ControlScheme.Hermite with TimeChannel = false }
+            let path (n: int) = ControlPath.ofTensor plain (random 53L [| int64 n; 5L; 2L |])
+            let field = smooth 2
+            let start = random 54L [| 4L; 3L |]
+            (TensorCde.solve (rk Methods.Rk4) field (path 4) start).EnsureSuccess() |> ignore
+            let solve path start () = TensorCde.solve (rk Methods.Rk4) field path start |> ignore
+            throws<ArgumentException> "the path a batch of [2]" (solve (path 2) start)
+            throws<ArgumentException> "the path a batch of [4]" (solve (path 4) (random 54L [| 5L; 3L |]))
+            let mutable calls = 0
+
+            let changing =
+                CdeField.create 2 [] (fun z ->
+                    calls <- calls + 1
+                    let n = if calls > 3 then 7L else z.shape[0]
+                    torch.ones ([| n; 3L; 2L |], dtype = torch.float64))
+
+            let solution = TensorCde.solve (rk Methods.Rk4) changing (path 4) start
+            Expect.equal solution.Status Status.FieldThrew "a field that changes its batch"
+            Expect.stringContains solution.Message "[7, 3, 2]" "names the shape"
+
+        testCase "a state without a batch is where all series start, with the sum of their gradients"
+        <| fun () ->
+            use _ = torch.NewDisposeScope()
+            let plain = { ControlOptions.create ControlScheme.Hermite with TimeChannel = false }
+            use path = ControlPath.ofTensor plain (random 55L [| 4L; 5L; 2L |])
+            let field = smooth 2
+            let start = random 56L [| 3L |]
+            let many = start.expand([| 4L; 3L |]).clone()
+
+            for way in [ Differentiation.Recorded; Differentiation.DiscreteDefault; Differentiation.ReversibleDefault ] do
+                let gradient (start: Tensor) =
+                    let leaf = start.detach().requires_grad_ true
+                    let options = { rk Methods.Rk4 with Differentiation = way }
+                    let final = (TensorCde.solve options field path leaf).EnsureSuccess().Final
+                    struct (final, (Autograd.vjp [| final |] [| leaf |] [| torch.ones_like final |])[0])
+
+                let struct (one, oneGradient) = gradient start
+                let struct (all, allGradient) = gradient many
+                Expect.equal (Tensors.toArray one) (Tensors.toArray all) "states"
+                let gap = allGradient.sum(0L).sub(oneGradient).abs().max().ToDouble()
+                Expect.isLessThan gap 1e-12 $"{way}: gap {gap}"
+
         testCase "solves leave nothing behind but their results"
         <| fun () ->
             let problem = problem ControlScheme.Hermite

@@ -186,10 +186,53 @@ let private neuralTests =
                 Expect.floatClose Accuracy.high found[k] expected[k] $"number {k}"
         }
 
+        test "the level is seen where values return to a mean, and then nothing holds them back" {
+            let random = Random 5
+            let normal () = sqrt (-2.0 * log (1.0 - random.NextDouble())) * cos (2.0 * Math.PI * random.NextDouble())
+            let walk count = Array.init count (fun _ -> normal ()) |> Array.scan (+) 0.0
+
+            let rejected = Seq.init 400 (fun _ -> UnitRoot.returns [| walk 250 |]) |> Seq.filter id |> Seq.length
+            Expect.isLessThan rejected 13 "random walks: one in a hundred"
+
+            // Around 1 with rate 2 and standard deviation 0.1, positive, so that logarithms are modelled.
+            let returning =
+                let keep = exp (-2.0 * 0.05)
+                let noise = 0.1 * sqrt (1.0 - keep * keep)
+                Array.scan (fun x _ -> 1.0 + keep * (x - 1.0) + noise * normal ()) 1.0 (Array.zeroCreate<unit> 600)
+
+            let path (values: float[]) : ObservedPath = {
+                Times = Array.init values.Length (fun k -> 0.05 * float k)
+                Values = Array2D.init values.Length 1 (fun k _ -> values[k])
+            }
+
+            let run (values: float[]) iterations =
+                let options = {
+                    NeuralSdeOptions.Default with
+                        Loop.Iterations = iterations
+                        Loop.Patience = 0
+                }
+
+                (NeuralSdeFit.run options "t" [| "x" |] [| path values |] null never).Model
+
+            use walking = run (walk 600 |> Array.map (fun x -> exp (0.01 * x))) 1
+            Expect.isFalse walking.Config.Level "a price does not see its level"
+            use model = run returning 300
+
+            Expect.isTrue
+                (model.Config.Level && model.Config.Logarithm)
+                "it is modelled by its logarithm and sees its level"
+
+            let far = model.Simulate(ValueNone, [| 100.0 |], 3UL, 0, 400, 1)
+            let values = Array.init 400 (fun p -> far[p, 0, 0])
+            let mean = Array.average values
+            let spread = values |> Array.averageBy (fun v -> (v - mean) * (v - mean)) |> sqrt
+            Expect.isLessThan (abs (mean - 1.0)) 0.05 $"mean {mean} long after, 1 expected"
+            Expect.isTrue (spread > 0.06 && spread < 0.16) $"standard deviation {spread} long after, 0.1 expected"
+        }
+
         test "finds drift, volatility and correlation of an Ornstein-Uhlenbeck pair" {
             let options = {
                 quick with
-                    Penalty = 0.0
                     Hidden = [||]
                     ValidationFraction = 0.0
                     Loop = { quick.Loop with Iterations = 150; LearningRate = 0.03; WeightDecay = 0.0 }
@@ -263,7 +306,10 @@ let private neuralTests =
 
                 use resumed = (fit kept [| data |]).Model
                 Expect.equal (simulate resumed) whole "resumed"
-                let text = message<ArgumentException>(fun () -> fit { kept with Penalty = 3.0 } [| data |] |> ignore)
+
+                let text =
+                    message<ArgumentException>(fun () -> fit { kept with Penalty = Nullable 3.0 } [| data |] |> ignore)
+
                 Expect.stringContains text "penalty" "other options are refused by name"
                 let text = message<ArgumentException>(fun () -> fit kept [| data.Slice(0, 300) |] |> ignore)
                 Expect.stringContains text "data" "other data are refused"
