@@ -73,6 +73,63 @@ let private simulations =
                 Expect.equal (lines folder "again.csv") rows "the same paths on one thread")
         }
 
+        test "methods in the sense of Stratonovich go along the paths of those in the sense of Ito" {
+            inFolder (fun folder ->
+                let ends problem set method =
+                    let all = [
+                        yield! [
+                            "simulate"
+                            problem
+                            "--method"
+                            method
+                            "--paths"
+                            "100"
+                            "--step"
+                            "0.002"
+                            "--quiet"
+                        ]
+                        for value in set do
+                            yield! [ "--set"; value ]
+                        yield! [ "--out"; "end.csv" ]
+                    ]
+
+                    run folder all |> expect 0
+                    (lines folder "end.csv")[1..] |> Array.map (fun row -> Array.map number (row.Split(',')[2..]))
+
+                // The noise is large enough that without the correction every path would end a third or more away.
+                for problem, set, ito in
+                    [
+                        "gbm", [ "sigma=0.8" ], "Milstein"
+                        "cir", [ "sigma=0.4" ], "MilsteinFree"
+                        "heston", [ "xi=0.5" ], "EulerMaruyama"
+                    ] do
+                    let one, other = ends problem set ito, ends problem set "Heun"
+
+                    for state in 0 .. one[0].Length - 1 do
+                        let mean = one |> Array.averageBy (fun y -> abs y[state])
+                        let gap = Array.map2 (fun (a: float[]) (b: float[]) -> abs (a[state] - b[state])) one other
+                        Expect.isLessThan (Array.average gap / mean) 0.1 $"{problem}, state {state}")
+        }
+
+        test "adaptive steps come closer as the tolerance falls" {
+            inFolder (fun folder ->
+                let solve rtol =
+                    let tolerance = [ "--rtol"; rtol; "--atol"; rtol; "--out"; "end.csv" ]
+                    let outcome = run folder ([ "simulate"; "double-well"; "--to"; "3"; "--paths"; "50" ] @ tolerance)
+                    expect 0 outcome
+                    Expect.stringContains outcome.Output $"adaptive steps (rtol {rtol}, atol {rtol})" "the report"
+                    (lines folder "end.csv")[1..] |> Array.map (fun row -> number (row.Split(',')[2]))
+
+                let loose, tight, best = solve "0.1", solve "0.001", solve "1E-05"
+                let gap = Array.map2 (fun a b -> abs (a - b)) best >> Array.average
+                Expect.isLessThan (gap tight) (0.1 * gap loose) "closer to the tightest"
+
+                let failed = run folder [ "simulate"; "ou"; "--rtol"; "1e-6"; "--max-steps"; "2"; "--paths"; "2" ]
+
+                expect 1 failed
+                Expect.stringContains failed.Error "2 of 2 paths did not reach the end" "steps run out")
+        }
+
         test "saved times, the list, and refusals" {
             inFolder (fun folder ->
                 let save = [
@@ -105,7 +162,16 @@ let private simulations =
                 refused [ "nothing" ] [ "nothing"; "heston" ]
                 refused [ "gbm"; "--set"; "nu=1" ] [ "nu"; "sigma" ]
                 refused [ "gbm"; "--set"; "mu=0:1:3" ] [ "mu"; "one value" ]
-                refused [ "cir"; "--method"; "Milstein" ] [ "cir"; "EulerMaruyama" ]
+                refused [ "cir"; "--method"; "Milstein" ] [ "Milstein"; "derivative"; "EulerMaruyama, MilsteinFree" ]
+
+                refused [ "heston"; "--method"; "srid2" ] [
+                    "SRID2 is for scalar and diagonal"
+                    "general noise"
+                    "Heun"
+                ]
+
+                refused [ "ou"; "--method"; "rk4" ] [ "'rk4'"; "SRA1"; "Heun" ]
+                refused [ "gbm"; "--rtol"; "1e-3"; "--step"; "0.1" ] [ "--step"; "--rtol" ]
                 refused [ "ou"; "--to"; "-1" ] [ "--to" ])
         }
     ]
