@@ -50,6 +50,28 @@ let private visits folder =
 
     File.WriteAllLines(Path.Combine(folder, "visits.csv"), "id,day,value,noise,sex,end,status" :: rows)
 
+/// Five visits of 50 subjects whose values change at a rate of their own, which is the same number in all their rows.
+let private slopes folder =
+    let random = Random 8
+
+    let rows = [
+        for i in 0..49 do
+            let rate, start = 2.0 * random.NextDouble() - 0.5, random.NextDouble()
+
+            for k in 0..4 do
+                let day = float k + 0.5 * random.NextDouble()
+
+                let cell =
+                    if k = 1 && i % 5 = 0 then
+                        ""
+                    else
+                        (start + rate * day).ToString CultureInfo.InvariantCulture
+
+                FormattableString.Invariant $"s{i},{day},{cell},{rate}"
+    ]
+
+    File.WriteAllLines(Path.Combine(folder, "slopes.csv"), "id,day,value,rate" :: rows)
+
 let private simulations =
     testList "simulate" [
         test "geometric Brownian motion has its moments, whatever the threads" {
@@ -242,6 +264,97 @@ let private fits =
                 let rows = lines out "predictions.csv"
                 Expect.equal rows[0] "id,class,p_no event,p_event" "the header"
                 Expect.hasLength rows 19 "a row for each held-out subject")
+        }
+
+        test "a neural CDE of numbers" {
+            inFolder (fun folder ->
+                slopes folder
+                let fit = [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--iterations"; "80"; "--targets"; "rate" ]
+                let outcome = run folder fit
+                expect 0 outcome
+
+                for part in [ "35 subjects"; "15 held-out"; "RMSE"; "R²"; "mean of the others" ] do
+                    Expect.stringContains outcome.Output part "the report"
+
+                let out = Path.Combine(folder, "out", "slopes")
+                Expect.equal (files out) [| "fit.png"; "model.safetensors"; "predictions.csv" |] "the files, no others"
+                expectPicture out "fit.png"
+                let rows = lines out "predictions.csv"
+                Expect.equal rows[0] "id,rate,rate_predicted" "the header"
+                let numbers = rows[1..] |> Array.map (fun row -> row.Split(',')[1..] |> Array.map number)
+                Expect.hasLength numbers 15 "a row for each held-out subject"
+                let mean = numbers |> Array.averageBy Array.head
+                let model = numbers |> Array.averageBy (fun pair -> (pair[0] - pair[1]) ** 2.0)
+                let plain = numbers |> Array.averageBy (fun pair -> (pair[0] - mean) ** 2.0)
+                Expect.isLessThan model (0.7 * plain) "it has learned something")
+        }
+
+        test "a neural CDE that forecasts its channels" {
+            inFolder (fun folder ->
+                slopes folder
+
+                let fit = [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--task"; "forecast"; "--columns"; "value" ]
+                let outcome = run folder (fit @ [ "--iterations"; "120" ])
+                expect 0 outcome
+
+                for part in [ "15 visits of 15 held-out"; "RMSE"; "MAE"; "last value" ] do
+                    Expect.stringContains outcome.Output part "the report"
+
+                let out = Path.Combine(folder, "out", "slopes")
+                Expect.equal (files out) [| "fit.png"; "model.safetensors"; "predictions.csv" |] "the files, no others"
+                let rows = lines out "predictions.csv"
+                Expect.equal rows[0] "id,day,value,value_forecast" "the header"
+                let numbers = rows[1..] |> Array.map (fun row -> row.Split(',')[1..] |> Array.map number)
+
+                let source =
+                    lines folder "slopes.csv" |> Array.map (fun row -> row.Split ',') |> Array.groupBy Array.head
+
+                let before (row: string) =
+                    let _, visits = source |> Array.find (fun (id, _) -> id = row.Split(',')[0])
+                    number visits[visits.Length - 2].[2]
+
+                let model = numbers |> Array.averageBy (fun row -> (row[1] - row[2]) ** 2.0)
+
+                let carried =
+                    Array.map2 (fun row (now: float[]) -> (before row - now[1]) ** 2.0) rows[1..] numbers
+                    |> Array.average
+
+                Expect.isLessThan model (0.7 * carried) $"better than the last value; {outcome.Output}"
+
+                let landmark =
+                    run folder (fit @ [ "--iterations"; "2"; "--landmark"; "2.6"; "--horizon"; "0.9"; "--no-plot" ])
+
+                expect 0 landmark
+                Expect.stringContains landmark.Output "after 2.6" "the landmark"
+
+                for row in (lines out "predictions.csv")[1..] do
+                    let day = number (row.Split(',')[1])
+                    Expect.isTrue (day > 2.6 && day <= 3.5) $"{row} lies within the horizon")
+        }
+
+        test "tasks that the options do not fit are refused" {
+            inFolder (fun folder ->
+                slopes folder
+
+                let refused arguments parts =
+                    run folder ([ "fit"; "slopes.csv"; "--model"; "neural-cde" ] @ arguments)
+                    |> expectRefusal folder 2 parts
+
+                refused [ "--task"; "regression" ] [ "--targets" ]
+                refused [ "--task"; "classification"; "--targets"; "rate" ] [ "--targets"; "--label" ]
+                refused [ "--targets"; "rate"; "--label"; "value" ] [ "--label"; "--targets"; "give one" ]
+
+                run folder [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--targets"; "value" ]
+                |> expectRefusal folder 1 [ "'value'"; "within a subject" ]
+
+                refused [ "--targets"; "slope" ] [ "'slope'"; "no such column" ]
+                refused [ "--task"; "forecast"; "--label"; "rate" ] [ "--label"; "forecast" ]
+                refused [ "--task"; "forecast"; "--horizon"; "2" ] [ "--landmark" ]
+                refused [ "--task"; "forecast"; "--landmark"; "90" ] [ "15 held-out"; "landmark" ]
+                refused [ "--task"; "guess" ] [ "classification or regression or forecast"; "guess" ]
+
+                run folder [ "fit"; "slopes.csv"; "--task"; "forecast" ]
+                |> expectRefusal folder 2 [ "--task"; "hybrid" ])
         }
 
         test "options of another model and half an event are refused" {
