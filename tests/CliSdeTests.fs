@@ -110,27 +110,25 @@ let private simulations =
                             "0.002"
                             "--quiet"
                         ]
-                        for value in set do
-                            yield! [ "--set"; value ]
-                        yield! [ "--out"; "end.csv" ]
+                        yield! [ "--set"; set; "--out"; "end.csv" ]
                     ]
 
                     run folder all |> expect 0
                     (lines folder "end.csv")[1..] |> Array.map (fun row -> Array.map number (row.Split(',')[2..]))
 
-                // The noise is large enough that without the correction every path would end a third or more away.
-                for problem, set, ito in
+                // The noise is large enough for a wrong correction to move the paths by several times what is allowed.
+                for problem, set, ito, allowed in
                     [
-                        "gbm", [ "sigma=0.8" ], "Milstein"
-                        "cir", [ "sigma=0.4" ], "MilsteinFree"
-                        "heston", [ "xi=0.5" ], "EulerMaruyama"
+                        "gbm", "sigma=0.8", "Milstein", [ 0.01 ]
+                        "cir", "sigma=0.4", "MilsteinFree", [ 0.02 ]
+                        "heston", "xi=0.5", "EulerMaruyama", [ 0.03; 0.1 ]
                     ] do
                     let one, other = ends problem set ito, ends problem set "Heun"
 
                     for state in 0 .. one[0].Length - 1 do
                         let mean = one |> Array.averageBy (fun y -> abs y[state])
                         let gap = Array.map2 (fun (a: float[]) (b: float[]) -> abs (a[state] - b[state])) one other
-                        Expect.isLessThan (Array.average gap / mean) 0.1 $"{problem}, state {state}")
+                        Expect.isLessThan (Array.average gap / mean) allowed[state] $"{problem}, state {state}")
         }
 
         test "adaptive steps come closer as the tolerance falls" {
