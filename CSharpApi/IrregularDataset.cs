@@ -176,6 +176,26 @@ public sealed class IrregularDataset
     /// <exception cref="ArgumentException">No subject has a visit by then.</exception>
     public IrregularDataset Until(double time) => new(Inner.Until(time), TimeName, _classNames);
 
+    /// <summary>The first visits of each subject alone, for forecasts of those after them.</summary>
+    /// <param name="visits">How many of each subject are kept: 1 at least, and no more than it has.</param>
+    /// <exception cref="ArgumentException">There is not one number for each subject, or a channel has no value left.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A subject has not so many visits; the message names it.</exception>
+    public IrregularDataset FirstVisits(IReadOnlyList<int> visits)
+    {
+        ArgumentNullException.ThrowIfNull(visits);
+        if (visits.Count != Count)
+        {
+            throw new ArgumentException($"{visits.Count} numbers of visits for {Count} subjects", nameof(visits));
+        }
+
+        Core.IrregularSubject Cut(Core.IrregularSubject subject, int kept) =>
+            kept >= 1 && kept <= subject.Path.Rows
+                ? new(subject.Id, subject.Path.Slice(0, kept), subject.Statics, subject.Target, null)
+                : throw new ArgumentOutOfRangeException(nameof(visits), kept, $"subject '{subject.Id}' has {subject.Path.Rows} visits");
+        Core.IrregularSubject[] subjects = [.. Inner.Subjects.Select((subject, i) => Cut(subject, visits[i]))];
+        return new(Core.IrregularSeries.Create(Inner.Channels, Inner.StaticNames, Inner.TargetNames, [], subjects), TimeName, _classNames);
+    }
+
     /// <summary>
     /// The question whether a subject at risk at a landmark has an event within a horizon, from the visits up to the landmark alone: class 1 with the
     /// event, 0 without. Subjects whose time ended by the landmark, and those without an event whose time ended within the horizon

@@ -22,6 +22,9 @@ internal static class Failure
 
     internal static void Report(string message) => Console.Error.WriteLine($"continuum: {message.ReplaceLineEndings(" ").Trim()}");
 
+    /// <summary>What the library refuses, whichever of its arguments it names.</summary>
+    internal static string Refusal(ArgumentException failure) => failure.ParamName is null ? failure.Message : Text(failure);
+
     /// <summary>What a message of the library says, in the words of the command line.</summary>
     internal static string Text(Exception failure) =>
         failure switch

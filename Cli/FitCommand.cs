@@ -30,14 +30,18 @@ internal static class FitCommand
           and with fitted geometric Brownian motion: log density, coverage, distances of marginals, autocorrelations, signatures.
           Instead of forecast.csv it writes quantiles.csv, those of the simulated paths; fit.png is a fan chart of them.
 
-        --model neural-cde: classes of subjects that were seen at irregular times with missing values (empty cells or NA), from
+        --model neural-cde: predictions for subjects that were seen at irregular times with missing values (empty cells or NA), from
           a CSV file with a row for each visit. --columns are the observed ones [default: all numbers without another role],
           --static those that do not change within a subject; two words in such a column, as f and m, become 0 and 1.
-          --label names a column with the class of a subject. Or the class is whether an event comes within --horizon after
-          --landmark, known from --event-time (when a subject's time ended) and --event-status COLUMN=1,2 (the values that are the
-          event): only visits up to the landmark are seen, and subjects whose class nobody knows are left out.
-          --split 70% fits that share of the subjects, of every class alike; the others are compared with logistic regression on
-          last values. It writes predictions.csv of them and roc.png.
+          --split 70% fits that share of the subjects; the others are compared with a simple model. predictions.csv is of them.
+          --task classification: --label names a column with the class of a subject. Or the class is whether an event comes within
+          --horizon after --landmark, known from --event-time (when a subject's time ended) and --event-status COLUMN=1,2 (the
+          values that are the event): only visits up to the landmark are seen, and subjects whose class nobody knows are left out.
+          Compared with logistic regression on last values; roc.png.
+          --task regression: --targets names columns of numbers, the same in all rows of a subject; with --landmark only visits up
+          to it are seen. Compared with the mean; fit.png.
+          --task forecast: the channels themselves at the visits after --landmark, up to --horizon later, or at the last quarter of
+          each subject's visits, from those before. Compared with the last values carried forward; fit.png.
 
         Examples:
           continuum fit examples/data/lynx-hare.csv
@@ -46,6 +50,8 @@ internal static class FitCommand
           continuum fit examples/data/eu-stock-markets.csv --model neural-sde --split 80%
           continuum fit examples/data/pbcseq.csv --model neural-cde --time day --static age,sex,trt \
             --event-time futime --event-status status=1,2 --landmark 730.5 --horizon 1095.75
+          continuum fit visits.csv --model neural-cde --static age --targets dose,outcome
+          continuum fit examples/data/pbcseq.csv --model neural-cde --task forecast --time day --columns bili,albumin --static age,sex
         """;
 
     private static readonly Dictionary<string, ForecastModelKind> s_models = new()
@@ -53,6 +59,13 @@ internal static class FitCommand
         ["hybrid"] = ForecastModelKind.Hybrid,
         ["neural-ode"] = ForecastModelKind.NeuralOde,
         ["mechanistic"] = ForecastModelKind.Mechanistic,
+    };
+
+    private static readonly Dictionary<string, NeuralCdeTask> s_tasks = new()
+    {
+        ["classification"] = NeuralCdeTask.Classification,
+        ["regression"] = NeuralCdeTask.Regression,
+        ["forecast"] = NeuralCdeTask.Forecast,
     };
 
     private static readonly string[] s_names = [.. s_models.Keys, NeuralSde, NeuralCde];
@@ -88,9 +101,18 @@ internal static class FitCommand
 
     private static readonly Option<string?> s_out = Arguments.Text("--out", "The folder for the results [default: out/<name of the CSV file>]", "folder");
     private static readonly Option<int?> s_paths = Arguments.Integer("--paths", "neural-sde: simulated paths [default: 1000]", least: 100);
+
+    private static readonly Option<string?> s_task = new("--task")
+    {
+        Description = "neural-cde: classification, regression or forecast [default: regression with --targets, else classification]",
+        HelpName = "kind",
+        CustomParser = result => Arguments.Read(result, text => s_tasks.ContainsKey(text) ? text : null, string.Join(" or ", s_tasks.Keys)),
+    };
+
     private static readonly Option<string?> s_id = Arguments.Text("--id", "neural-cde: the column that tells subjects apart [default: id, else the first]", "name");
     private static readonly Option<string[]?> s_static = Arguments.Names("--static", "neural-cde: the columns that do not change within a subject");
     private static readonly Option<string?> s_label = Arguments.Text("--label", "neural-cde: the column with the class of a subject", "name");
+    private static readonly Option<string[]?> s_targets = Arguments.Names("--targets", "neural-cde: the columns of numbers to predict for a subject");
     private static readonly Option<string?> s_eventTime = Arguments.Text("--event-time", "neural-cde: the column that tells when a subject's time ended", "name");
 
     private static readonly Option<(string, double[])?> s_eventStatus = new("--event-status")
@@ -101,7 +123,7 @@ internal static class FitCommand
     };
 
     private static readonly Option<double?> s_landmark = Arguments.Number("--landmark", "neural-cde: the time up to which visits are seen", "time", positive: false);
-    private static readonly Option<double?> s_horizon = Arguments.Number("--horizon", "neural-cde: the length of time in which the event counts", "length", positive: true);
+    private static readonly Option<double?> s_horizon = Arguments.Number("--horizon", "neural-cde: the length of time in which the event counts, or that is forecast", "length", positive: true);
     private static readonly Option<int?> s_iterations = Arguments.Integer("--iterations", "Training iterations [default: the model's]");
     private static readonly Option<double?> s_rate = Arguments.Number("--learning-rate", "The optimiser's step [default: the model's]", "x", positive: true);
     private static readonly Option<int[]?> s_hidden = Arguments.Integers("--hidden", "Widths of the network's hidden layers [default: 16,16; the model's for neural-sde and neural-cde]");
@@ -115,8 +137,8 @@ internal static class FitCommand
     {
         Command command = new("fit", "Fits a model to the first part of a time series and forecasts the rest, or to some of many series and predicts for the others.")
         {
-            s_csv, s_model, s_prior, s_columns, s_time, s_dropMissing, s_split, s_out, s_iterations, s_rate, s_hidden, s_paths, s_id, s_static, s_label,
-            s_eventTime, s_eventStatus, s_landmark, s_horizon, s_seed, s_threads, s_resume, s_noPlot, s_quiet,
+            s_csv, s_model, s_prior, s_columns, s_time, s_dropMissing, s_split, s_out, s_iterations, s_rate, s_hidden, s_paths, s_task, s_id, s_static, s_label,
+            s_targets, s_eventTime, s_eventStatus, s_landmark, s_horizon, s_seed, s_threads, s_resume, s_noPlot, s_quiet,
         };
         command.SetAction(Run);
         Help.Extend(command, Epilogue);
@@ -131,7 +153,7 @@ internal static class FitCommand
         Refuse(parsed, model, sde || cde, s_prior);
         Refuse(parsed, model, cde, s_dropMissing);
         Refuse(parsed, model, !sde, s_paths);
-        Refuse(parsed, model, !cde, s_id, s_static, s_label, s_eventTime, s_eventStatus, s_landmark, s_horizon);
+        Refuse(parsed, model, !cde, s_task, s_id, s_static, s_label, s_targets, s_eventTime, s_eventStatus, s_landmark, s_horizon);
         FitArguments common = Read(parsed, sde || cde ? ForecastModelKind.Hybrid : s_models[model]);
         return sde ? SdeFitRun.Run(common, parsed.GetValue(s_paths) ?? DefaultPaths)
             : cde ? CdeFitRun.Run(ReadSubjects(parsed, common))
@@ -153,6 +175,8 @@ internal static class FitCommand
             Id = parsed.GetValue(s_id),
             Statics = parsed.GetValue(s_static) ?? [],
             Label = parsed.GetValue(s_label),
+            Targets = parsed.GetValue(s_targets) ?? [],
+            Asked = parsed.GetValue(s_task) is { } task ? s_tasks[task] : null,
             EventTime = parsed.GetValue(s_eventTime),
             EventStatus = parsed.GetValue(s_eventStatus),
             Landmark = parsed.GetValue(s_landmark),

@@ -44,7 +44,7 @@ internal static class FitSession
         }
         catch (ArgumentException failure)
         {
-            throw new UsageException(Failure.Text(failure), failure);
+            throw new UsageException(Failure.Refusal(failure), failure);
         }
     }
 }

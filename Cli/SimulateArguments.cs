@@ -23,6 +23,12 @@ internal sealed record SimulateArguments
 
     internal string? Method { get; init; }
 
+    internal double? RelTol { get; init; }
+
+    internal double? AbsTol { get; init; }
+
+    internal int? MaxSteps { get; init; }
+
     internal int? Threads { get; init; }
 
     internal string? Out { get; init; }
@@ -30,6 +36,9 @@ internal sealed record SimulateArguments
     internal string? Plot { get; init; }
 
     internal bool Quiet { get; init; }
+
+    /// <summary>A tolerance asks for adaptive steps.</summary>
+    internal bool IsAdaptive => RelTol is not null || AbsTol is not null;
 
     internal bool IsSvg => Plot is not null && Plot.EndsWith(".svg", StringComparison.OrdinalIgnoreCase);
 }

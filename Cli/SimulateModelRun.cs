@@ -12,9 +12,16 @@ internal static class SimulateModelRun
 
     internal static int Run(SimulateArguments arguments)
     {
-        if (arguments.Assignments.Count > 0 || arguments.Save is not null || arguments.Method is not null || arguments.Threads is not null)
+        if (
+            arguments.Assignments.Count > 0
+            || arguments.Save is not null
+            || arguments.Method is not null
+            || arguments.IsAdaptive
+            || arguments.MaxSteps is not null
+            || arguments.Threads is not null
+        )
         {
-            throw new UsageException("--set, --save, --method and --threads are for named problems, not for a fitted model");
+            throw new UsageException("--set, --save, --method, --rtol, --atol, --max-steps and --threads are for named problems, not for a fitted model");
         }
 
         using NeuralSdeModel model = Load(arguments.Subject);

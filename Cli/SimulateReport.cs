@@ -17,7 +17,9 @@ internal static class SimulateReport
           states       {Values(problem.States)}
           parameters   {Values(problem.Parameters)}
           usual span   0 to {Numbers.Exact(problem.Span)}
-          methods      {string.Join(", ", problem.Methods)}
+          noise        {problem.Noise}
+          methods      {string.Join(", ", problem.ItoMethods)}; {problem.Usual} is the usual one
+          Stratonovich {string.Join(", ", problem.StratonovichMethods)}
         """.ReplaceLineEndings("\n");
 
     /// <summary>Mean, deviation, the standard error of the mean and quantiles of every quantity, beside closed forms.</summary>

@@ -21,7 +21,7 @@ internal sealed class SimulateRun
     private readonly double _to;
     private readonly double _step;
     private readonly int _paths;
-    private readonly string _method;
+    private readonly StochasticMethod _method;
 
     private SimulateRun(StochasticProblem problem, SimulateArguments arguments)
     {
@@ -33,10 +33,12 @@ internal sealed class SimulateRun
         _to = arguments.To ?? problem.Span;
         _step = arguments.Step ?? DefaultStep;
         _paths = arguments.Paths ?? DefaultPaths;
-        _method = arguments.Method is { } asked
-            ? problem.Methods.FirstOrDefault(name => string.Equals(name, asked, StringComparison.OrdinalIgnoreCase))
-                ?? throw new UsageException($"{problem.Name} is solved by {string.Join(" or ", problem.Methods)}, not by '{asked}'")
-            : problem.Methods[0];
+        _method = problem.Method(arguments.Method ?? (arguments.IsAdaptive ? SdeMethods.Spark.Name : problem.Usual));
+        if (arguments.IsAdaptive && arguments.Step is not null)
+        {
+            throw new UsageException("--step is for fixed steps, --rtol and --atol are for adaptive ones; give one or the other");
+        }
+
         if (_to <= 0)
         {
             throw new UsageException($"a simulation runs from 0 to a time above it; --to is {Numbers.Exact(_to)}");
@@ -97,14 +99,7 @@ internal sealed class SimulateRun
     private int Run(CancellationToken cancellation)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        SdeOptions options = new()
-        {
-            FixedStep = _step,
-            MaxSteps = int.MaxValue,
-            Seed = (ulong)_arguments.Seed,
-            SaveAt = _arguments.Save is { } count ? SaveAt.Grid(0, _to, count) : SaveAt.EndOnly,
-            CancellationToken = cancellation,
-        };
+        SdeOptions options = Options(cancellation);
         SdeEnsembleSolution solution = FitSession.Checked(() =>
             SolveProgressView.Run(
                 _arguments.Quiet,
@@ -137,13 +132,33 @@ internal sealed class SimulateRun
         return solution.Failures.Count == _paths ? ExitCode.Failure : ExitCode.Success;
     }
 
+    /// <summary>The library's options: its defaults except for what was asked.</summary>
+    private SdeOptions Options(CancellationToken cancellation)
+    {
+        SdeOptions options = new()
+        {
+            Seed = (ulong)_arguments.Seed,
+            SaveAt = _arguments.Save is { } count ? SaveAt.Grid(0, _to, count) : SaveAt.EndOnly,
+            CancellationToken = cancellation,
+        };
+        options = _arguments.IsAdaptive ? options : options with { FixedStep = _step, MaxSteps = int.MaxValue };
+        options = _arguments.RelTol is { } relative ? options with { RelTol = relative } : options;
+        options = _arguments.AbsTol is { } absolute ? options with { AbsTol = absolute } : options;
+        return _arguments.MaxSteps is { } most ? options with { MaxSteps = most } : options;
+    }
+
     private void Print(SdeEnsembleSolution solution, TimeSpan elapsed, List<string> written)
     {
         IEnumerable<KeyValuePair<string, double>> used = _problem.Parameters.Select((pair, k) => new KeyValuePair<string, double>(pair.Key, _parameters[k]));
         IEnumerable<KeyValuePair<string, double>> start = _problem.States.Select((pair, k) => new KeyValuePair<string, double>(pair.Key, _initial[k]));
         Console.WriteLine($"{_problem.Name} with {string.Join(", ", used.Concat(start).Select(pair => $"{pair.Key} = {Numbers.Tick(pair.Value)}"))}");
+        SdeOptions options = Options(default);
+        string steps = _arguments.IsAdaptive
+            ? $"adaptive steps (rtol {Numbers.Exact(options.RelTol)}, atol {Numbers.Exact(options.AbsTol)})"
+            : $"steps of {Numbers.Exact(_step)}";
+        string sense = _problem.IsIto(_method) ? "" : " (its equation in the sense of Stratonovich)";
         Console.WriteLine(
-            $"{_paths} paths from 0 to {Numbers.Exact(_to)} in steps of {Numbers.Exact(_step)} by {_method}, seed {_arguments.Seed}, {elapsed.TotalSeconds:0.000} s; at the end:"
+            $"{_paths} paths from 0 to {Numbers.Exact(_to)} in {steps} by {_method.Name}{sense}, seed {_arguments.Seed}, {elapsed.TotalSeconds:0.000} s; at the end:"
         );
         SimulateReport.Print(
             [.. _problem.States.Select(pair => pair.Key)],

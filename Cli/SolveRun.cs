@@ -82,7 +82,7 @@ internal sealed class SolveRun
         }
         catch (ArgumentException failure)
         {
-            throw new UsageException(Failure.Text(failure), failure);
+            throw new UsageException(Failure.Refusal(failure), failure);
         }
     }
 

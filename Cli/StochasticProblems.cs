@@ -11,14 +11,13 @@ internal static class StochasticProblems
             new StochasticProblem<IDiagonalNoise>(
                 "gbm",
                 "geometric Brownian motion, dx = mu x dt + sigma x dW",
+                "diagonal",
                 1,
-                StochasticEquation.Ito.Diagonal(new Gbm(), 0.05, 0.2),
-                SdeMethods.Milstein,
-                SdeMethods.MilsteinFree,
-                SdeMethods.EulerMaruyama,
-                SdeMethods.Srid2
+                StochasticEquation.Ito.Diagonal(new Gbm(0), 0.05, 0.2),
+                StochasticEquation.Stratonovich.Diagonal(new Gbm(0.5), 0.05, 0.2)
             )
             {
+                Usual = SdeMethods.Milstein.Name,
                 States = [new("x", 1)],
                 Parameters = [new("mu", 0.05), new("sigma", 0.2)],
                 Closed = (p, x, t) =>
@@ -27,13 +26,13 @@ internal static class StochasticProblems
             new StochasticProblem<IAdditiveNoise>(
                 "ou",
                 "the Ornstein-Uhlenbeck process, dx = theta (mu - x) dt + sigma dW",
+                "additive",
                 5,
                 StochasticEquation.Ito.Additive(new OrnsteinUhlenbeck(), 1, 0, 0.5),
-                SdeMethods.Sra1,
-                SdeMethods.Shark,
-                SdeMethods.EulerMaruyama
+                StochasticEquation.Stratonovich.Additive(new OrnsteinUhlenbeck(), 1, 0, 0.5)
             )
             {
+                Usual = SdeMethods.Sra1.Name,
                 States = [new("x", 1)],
                 Parameters = [new("theta", 1), new("mu", 0), new("sigma", 0.5)],
                 Closed = (p, x, t) => [new(Relaxed(p[0], p[1], x[0], t), p[2] * p[2] * Spent(2 * p[0], t))],
@@ -41,11 +40,14 @@ internal static class StochasticProblems
             new StochasticProblem<IDiagonalNoise>(
                 "cir",
                 "the square root process of Cox, Ingersoll and Ross, dx = kappa (theta - x) dt + sigma sqrt(x) dW",
+                "diagonal",
                 1,
-                StochasticEquation.Ito.Diagonal(new CoxIngersollRoss(), 2, 0.05, 0.2),
-                SdeMethods.EulerMaruyama
+                StochasticEquation.Ito.Diagonal(new CoxIngersollRoss(0), 2, 0.05, 0.2),
+                StochasticEquation.Stratonovich.Diagonal(new CoxIngersollRoss(0.5), 2, 0.05, 0.2)
             )
             {
+                Usual = SdeMethods.EulerMaruyama.Name,
+                IsSmooth = false,
                 States = [new("x", 0.03)],
                 Parameters = [new("kappa", 2), new("theta", 0.05), new("sigma", 0.2)],
                 Closed = (p, x, t) => [SquareRoot(p[0], p[1], p[2], x[0], t)],
@@ -53,11 +55,14 @@ internal static class StochasticProblems
             new StochasticProblem<IGeneralNoise>(
                 "heston",
                 "a price with stochastic variance, ds = mu s dt + sqrt(v) s dW, dv = kappa (theta - v) dt + xi sqrt(v) dZ, correlation rho",
+                "general",
                 1,
-                StochasticEquation.Ito.General(new Heston(), 0.05, 2, 0.04, 0.3, -0.7),
-                SdeMethods.EulerMaruyama
+                StochasticEquation.Ito.General(new Heston(0), 0.05, 2, 0.04, 0.3, -0.7),
+                StochasticEquation.Stratonovich.General(new Heston(0.5), 0.05, 2, 0.04, 0.3, -0.7)
             )
             {
+                Usual = SdeMethods.EulerMaruyama.Name,
+                IsSmooth = false,
                 States = [new("s", 100), new("v", 0.04)],
                 Parameters = [new("mu", 0.05), new("kappa", 2), new("theta", 0.04), new("xi", 0.3), new("rho", -0.7)],
                 Closed = (p, x, t) => [new(x[0] * Math.Exp(p[0] * t), double.NaN), SquareRoot(p[1], p[2], p[3], x[1], t)],
@@ -65,13 +70,13 @@ internal static class StochasticProblems
             new StochasticProblem<IAdditiveNoise>(
                 "double-well",
                 "a particle between two wells, dx = (x - x^3) dt + sigma dW",
+                "additive",
                 20,
                 StochasticEquation.Ito.Additive(new DoubleWell(), 0.5),
-                SdeMethods.Sra1,
-                SdeMethods.Shark,
-                SdeMethods.EulerMaruyama
+                StochasticEquation.Stratonovich.Additive(new DoubleWell(), 0.5)
             )
             {
+                Usual = SdeMethods.Sra1.Name,
                 States = [new("x", 1)],
                 Parameters = [new("sigma", 0.5)],
             },
@@ -92,7 +97,11 @@ internal static class StochasticProblems
         return new(Relaxed(kappa, theta, start, t), variance);
     }
 
-    private readonly struct Gbm : IGenericSde
+    private static T WherePositive<T>(T at, T value)
+        where T : struct, IReal<T> => T.IfLess(T.Constant(0), at, value, T.Constant(0));
+
+    /// <summary>Drift less a share of the diffusion's derivative along itself, sigma^2 x: 0 for Itô's sense, half for Stratonovich's.</summary>
+    private readonly struct Gbm(double share) : IGenericSde
     {
         public int Size => 1;
 
@@ -101,7 +110,7 @@ internal static class StochasticProblems
         public int ParameterCount => 2;
 
         public void Drift<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> f)
-            where T : struct, IReal<T> => f[0] = p[0] * y[0];
+            where T : struct, IReal<T> => f[0] = (p[0] - share * p[1] * p[1]) * y[0];
 
         public void Diffusion<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> g)
             where T : struct, IReal<T> => g[0] = p[1] * y[0];
@@ -122,8 +131,11 @@ internal static class StochasticProblems
             where T : struct, IReal<T> => g[0] = p[2];
     }
 
-    /// <summary>A step may end below 0, where the process cannot be: drift and noise then see 0 (full truncation, Lord, Koekkoek and van Dijk 2010).</summary>
-    private readonly struct CoxIngersollRoss : IGenericSde
+    /// <summary>
+    /// A step may end below 0, where the process cannot be: drift and noise then see 0 (full truncation, Lord, Koekkoek and van Dijk 2010). The
+    /// drift is less by a share of the diffusion's derivative along itself, sigma^2 / 2, or 0 where there is no noise.
+    /// </summary>
+    private readonly struct CoxIngersollRoss(double share) : IGenericSde
     {
         public int Size => 1;
 
@@ -132,13 +144,18 @@ internal static class StochasticProblems
         public int ParameterCount => 3;
 
         public void Drift<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> f)
-            where T : struct, IReal<T> => f[0] = p[0] * (p[1] - T.Max(y[0], T.Constant(0)));
+            where T : struct, IReal<T> =>
+            f[0] = p[0] * (p[1] - T.Max(y[0], T.Constant(0))) - WherePositive(y[0], 0.5 * share * p[2] * p[2]);
 
         public void Diffusion<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> g)
             where T : struct, IReal<T> => g[0] = p[2] * T.Sqrt(T.Max(y[0], T.Constant(0)));
     }
 
-    private readonly struct Heston : IGenericSde
+    /// <summary>
+    /// The drift is less by a share of the columns' derivatives along themselves: v s + xi rho s / 2 for the price, xi^2 / 2 for the variance, and 0
+    /// where the variance is not above 0.
+    /// </summary>
+    private readonly struct Heston(double share) : IGenericSde
     {
         public int Size => 2;
 
@@ -149,8 +166,9 @@ internal static class StochasticProblems
         public void Drift<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> f)
             where T : struct, IReal<T>
         {
-            f[0] = p[0] * y[0];
-            f[1] = p[1] * (p[2] - T.Max(y[1], T.Constant(0)));
+            T variance = T.Max(y[1], T.Constant(0));
+            f[0] = (p[0] - WherePositive(y[1], share * (variance + 0.5 * p[3] * p[4]))) * y[0];
+            f[1] = p[1] * (p[2] - variance) - WherePositive(y[1], 0.5 * share * p[3] * p[3]);
         }
 
         public void Diffusion<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> g)

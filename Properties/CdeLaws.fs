@@ -217,6 +217,24 @@ module CdeLaws =
         let padded = finalOf options problem.Control problem.Field longer problem.Initial
         law $"rows after the end change nothing, on {problem.Name}" (gap padded plain) 1e-12
 
+    /// A series in a batch is solved as alone: a field must not mix samples. Initial: (series, n).
+    let batching (options: CdeOptions) (allowed: float) (problem: CdeProblem) : LawResult =
+        use _ = torch.NewDisposeScope()
+        use path = ControlPath.create problem.Control problem.Series
+        let together = solveOn options problem.Field path problem.Initial
+
+        let worst =
+            seq { 0 .. problem.Series.Count - 1 }
+            |> Seq.map (fun i ->
+                use _ = torch.NewDisposeScope()
+                use one = problem.Series.Select [| i |]
+                use path = ControlPath.create problem.Control one
+                let alone = solveOn options problem.Field path (problem.Initial.narrow (0L, int64 i, 1L))
+                gap alone (together.narrow (0L, int64 i, 1L)))
+            |> Seq.max
+
+        law $"a series in a batch is solved as alone, on {problem.Name}" worst allowed
+
     /// What comes later does not change what was: with all values from row `from` on replaced, the states at the observations
     /// before row from - lag stay the same bits. The lag is 0 for causal paths, and the most rows a channel goes unobserved plus one for
     /// paths that interpolate.

@@ -23,16 +23,20 @@ module CdeModelLaws =
         Detail = $"largest difference {largest:E1}, allowed {tolerance:E1}"
     }
 
-    /// A subject's prediction does not depend on who else is predicted with it (and so not on the padding of shorter series).
-    let batching (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
-        let together = model.Predict data
+    /// A subject's prediction, by a function of your own to (subjects, outputs), does not depend on who else is predicted with it (and so not
+    /// on the padding of shorter series).
+    let batchingOf (predict: IrregularSeries -> float[,]) (data: IrregularSeries) : LawResult =
+        let together = predict data
 
-        Array.init data.Count (fun i -> distance (row together i) (model.Predict(data.Subset [| i |])))
+        Array.init data.Count (fun i -> distance (row together i) (predict (data.Subset [| i |])))
         |> Array.max
         |> result "a prediction does not depend on the batch" 1e-12
 
-    /// A subject's prediction does not change beside one that is three times as long.
-    let padding (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
+    /// A subject's prediction does not depend on who else is predicted with it (and so not on the padding of shorter series).
+    let batching (model: NeuralCdeModel) (data: IrregularSeries) : LawResult = batchingOf model.Predict data
+
+    /// A subject's prediction, by a function of your own to (subjects, outputs), does not change beside one that is three times as long.
+    let paddingOf (predict: IrregularSeries -> float[,]) (data: IrregularSeries) : LawResult =
         let longest = data.Subjects |> Array.maxBy _.Path.Rows
         let span = 1.0 + Array.last longest.Path.Times - longest.Path.Times[0]
         let rows = longest.Path.Rows
@@ -53,14 +57,18 @@ module CdeModelLaws =
                 Array.append (data.Subjects |> Array.map (fun s -> { s with VisitTargets = null })) [| other |]
             )
 
-        let alone, padded = model.Predict data, model.Predict beside
+        let alone, padded = predict data, predict beside
 
         Array.init data.Count (fun i -> distance (row alone i) (row padded i))
         |> Array.max
         |> result "padding changes nothing" 1e-12
 
-    /// The prediction at a visit does not depend on later ones: their values and times are changed, and nothing before moves.
-    let causality (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
+    /// A subject's prediction does not change beside one that is three times as long.
+    let padding (model: NeuralCdeModel) (data: IrregularSeries) : LawResult = paddingOf model.Predict data
+
+    /// The prediction at a visit, by a function of your own to (visits, outputs) for each subject, does not depend on later ones: their
+    /// values and times are changed, and nothing before moves.
+    let causalityOf (predictOverTime: IrregularSeries -> float[,][]) (data: IrregularSeries) : LawResult =
         let cut (subject: IrregularSubject) = subject.Path.Rows / 2
 
         let changed (subject: IrregularSubject) =
@@ -89,7 +97,7 @@ module CdeModelLaws =
                 data.Subjects |> Array.map changed
             )
 
-        let before, after = model.PredictOverTime data, model.PredictOverTime other
+        let before, after = predictOverTime data, predictOverTime other
 
         Array.init data.Count (fun i ->
             let head (table: float[,]) =
@@ -99,9 +107,17 @@ module CdeModelLaws =
         |> Array.max
         |> result "a prediction over time does not depend on later visits" 1e-12
 
-    /// The prediction at a visit is the one from the series cut off there, and the one from a whole series is that at its last visit.
-    let truncation (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
-        let over, whole = model.PredictOverTime data, model.Predict data
+    /// The prediction at a visit does not depend on later ones: their values and times are changed, and nothing before moves.
+    let causality (model: NeuralCdeModel) (data: IrregularSeries) : LawResult = causalityOf model.PredictOverTime data
+
+    /// The prediction at a visit is the one from the series cut off there, and the one from a whole series is that at its last visit, for
+    /// functions of your own to (visits, outputs) for each subject and to (subjects, outputs).
+    let truncationOf
+        (predictOverTime: IrregularSeries -> float[,][])
+        (predict: IrregularSeries -> float[,])
+        (data: IrregularSeries)
+        : LawResult =
+        let over, whole = predictOverTime data, predict data
 
         let visits (subject: IrregularSubject) (rows: int) = {
             subject with
@@ -113,7 +129,7 @@ module CdeModelLaws =
             let subject = data.Subjects[i]
             let rows = subject.Path.Rows
 
-            let heads = Array.init rows (fun k -> { visits subject (k + 1) with Id = $"{k}" })
+            let heads = Array.init rows (fun k -> { visits subject (k + 1) with Id = $"the first {k + 1} visits" })
 
             let cut =
                 // A channel without any value in the heads is allowed here: the whole series stands beside them.
@@ -125,7 +141,7 @@ module CdeModelLaws =
                     Array.append heads (data.Subjects |> Array.map (fun s -> visits s s.Path.Rows))
                 )
 
-            let found = model.Predict cut
+            let found = predict cut
 
             Seq.max (
                 seq {
@@ -137,6 +153,10 @@ module CdeModelLaws =
             ))
         |> Array.max
         |> result "the prediction at a visit is that from the series up to it" 1e-12
+
+    /// The prediction at a visit is the one from the series cut off there, and the one from a whole series is that at its last visit.
+    let truncation (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =
+        truncationOf model.PredictOverTime model.Predict data
 
     /// A stream that is pushed the visits one by one predicts what the whole series does at each of them.
     let streaming (model: NeuralCdeModel) (data: IrregularSeries) : LawResult =

@@ -6,9 +6,10 @@ open Continuum
 open TorchSharp
 
 /// The laws, to run on your own model from C# (or F#): every member takes delegates, arrays and tensors, and returns what was
-/// found. Hand the results to EnsureAll in a test. A null method takes Tsit5.
+/// found. Hand the results to EnsureAll in a test. A null method takes Tsit5. Those about equations along paths are inherited.
 [<AbstractClass; Sealed>]
 type Laws private () =
+    inherit LawsOfPaths()
 
     static let orTsit5 (method: Tableau) = if isNull (box method) then Methods.Tsit5 else method
 

@@ -67,6 +67,25 @@ module SdeLaws =
             let final = (solve (fixedSteps problem n) method problem path).Final
             struct (1.0 / float n, rms final exact))
 
+    /// The diffusion is of the class that is claimed for it, at the start and the initial states: SdeProbe's number is 0 up to rounding. The equation is
+    /// any with this diffusion (additive noise given as general, so that the state can be seen).
+    let noiseClass (claimed: NoiseKind) (problem: SdeProblem<'C, 'N>) : LawResult =
+        let probe =
+            match claimed with
+            | NoiseKind.Additive -> SdeProbe.isAdditive
+            | NoiseKind.Diagonal -> SdeProbe.isDiagonal
+            | NoiseKind.Commutative -> SdeProbe.commutes
+            | _ -> fun _ _ _ -> 0.0
+
+        let found = probe problem.Sde problem.Start problem.Initial
+        let name = (string claimed).ToLowerInvariant()
+
+        {
+            Law = $"the noise of {problem.Name} is {name}"
+            Holds = found <= 1e-9
+            Detail = $"relative distance from it %.1e{found}"
+        }
+
     /// With fixed steps the error along the same path falls at least with the method's strong order for the problem's noise: the observed slope
     /// is not below it by more than 0.2. (On problems that suit a method it may well be above.)
     let strongConvergence (method: SdeMethod<'C, 'N>) (problem: SdeProblem<'C, 'N>) (steps: int[]) : LawResult =

@@ -28,21 +28,25 @@ module SignatureLaws =
     let private channels (path: Tensor) = int path.shape[path.shape.Length - 1]
     let private part (path: Tensor) (first: int64) (count: int64) = path.narrow (-2L, first, count)
 
-    /// Chen's identity: the signature of a path is the product of those of its two parts, wherever it is cut.
-    let chen (depth: int) (path: Tensor) : LawResult =
+    /// Chen's identity for a signature of your own, from (..., points, channels) to (..., words) in the order of Words.all: that of a path is
+    /// the product of those of its two parts, wherever it is cut.
+    let chenOf (signature: Tensor -> Tensor) (depth: int) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
         let n = points path
-        let whole = Signature.ofPath depth path
+        let whole = signature path
 
         let worst =
             seq { 0L .. n - 1L }
             |> Seq.map (fun cut ->
-                let left = Signature.ofPath depth (part path 0L (cut + 1L))
-                let right = Signature.ofPath depth (part path cut (n - cut))
+                let left = signature (part path 0L (cut + 1L))
+                let right = signature (part path cut (n - cut))
                 gap (TensorAlgebra.multiply (channels path) depth left right) whole)
             |> Seq.max
 
         law $"Chen's identity to depth {depth}" 1e-12 worst
+
+    /// Chen's identity: the signature of a path is the product of those of its two parts, wherever it is cut.
+    let chen (depth: int) (path: Tensor) : LawResult = chenOf (Signature.ofPath depth) depth path
 
     /// All ways to interleave two words.
     let rec private shuffles (u: int list) (v: int list) : int list list =
@@ -51,13 +55,13 @@ module SignatureLaws =
         | w, [] -> [ w ]
         | a :: u', b :: v' -> List.map (fun w -> a :: w) (shuffles u' v) @ List.map (fun w -> b :: w) (shuffles u v')
 
-    /// The product of two coordinates is the sum of the coordinates of all shuffles of their words.
-    let shuffle (depth: int) (path: Tensor) : LawResult =
+    /// The shuffle identity for a signature of your own: the product of two coordinates is the sum of those of all shuffles of their words.
+    let shuffleOf (signature: Tensor -> Tensor) (depth: int) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
         let d = channels path
         let words = Words.all d depth
         let place = words |> Array.mapi (fun i word -> List.ofArray word, i) |> dict
-        let flat = Signature.ofPath depth path
+        let flat = signature path
         let values = flat.reshape ([| -1L; int64 words.Length |])
         let rows = int values.shape[0]
         let all = Tensors.toArray values
@@ -79,8 +83,11 @@ module SignatureLaws =
 
         law $"the shuffle identity to depth {depth}" 1e-12 worst
 
-    /// Cutting every segment into three pieces of unequal length, and waiting, changes nothing.
-    let reparameterisation (depth: int) (path: Tensor) : LawResult =
+    /// The product of two coordinates is the sum of the coordinates of all shuffles of their words.
+    let shuffle (depth: int) (path: Tensor) : LawResult = shuffleOf (Signature.ofPath depth) depth path
+
+    /// Cutting every segment into three pieces of unequal length, and waiting, does not change features of your own.
+    let reparameterisationOf (features: Tensor -> Tensor) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
         let n = points path - 1L
         let left, right = part path 0L n, part path 1L n
@@ -88,20 +95,19 @@ module SignatureLaws =
         let finer = torch.stack([| left; left; at 0.2; at 0.9 |], -2L).flatten(-3L, -2L)
         let finer = torch.cat ([| finer; part path n 1L; part path n 1L |], -2L)
 
-        law
-            $"reparameterisation to depth {depth}"
-            1e-12
-            (gap (Signature.ofPath depth finer) (Signature.ofPath depth path))
+        law "cutting segments and waiting change nothing" 1e-12 (gap (features finer) (features path))
 
-    /// Adding a constant vector to the path changes nothing.
-    let translation (depth: int) (path: Tensor) : LawResult =
+    /// Cutting every segment into three pieces of unequal length, and waiting, changes nothing.
+    let reparameterisation (depth: int) (path: Tensor) : LawResult = reparameterisationOf (Signature.ofPath depth) path
+
+    /// Adding a constant vector to the path does not change features of your own.
+    let translationOf (features: Tensor -> Tensor) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
         let shift = torch.arange(path.shape[path.shape.Length - 1], dtype = path.dtype).sub((1.5).ToScalar())
+        law "where a path starts does not matter" 1e-11 (gap (features (path.add shift)) (features path))
 
-        law
-            $"translation to depth {depth}"
-            1e-11
-            (gap (Signature.ofPath depth (path.add shift)) (Signature.ofPath depth path))
+    /// Adding a constant vector to the path changes nothing.
+    let translation (depth: int) (path: Tensor) : LawResult = translationOf (Signature.ofPath depth) path
 
     let private reversed (path: Tensor) = path.flip [| -2L |]
 
@@ -113,8 +119,8 @@ module SignatureLaws =
         let logs = gap (Signature.logOfPath depth (reversed path)) ((Signature.logOfPath depth path).neg())
         law $"a path backward has the inverse signature, to depth {depth}" 1e-11 (max (gap backward inverse) logs)
 
-    /// Going somewhere and back the same way changes nothing: at the end, and in the middle of the path.
-    let treeLike (depth: int) (path: Tensor) : LawResult =
+    /// Going somewhere and back the same way does not change features of your own, which are 0 for paths that end so.
+    let treeLikeOf (features: Tensor -> Tensor) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
         let n = points path
         let there = torch.cat ([| path; reversed path |], -2L)
@@ -127,9 +133,12 @@ module SignatureLaws =
                 -2L
             )
 
-        let nothing = largest (Signature.ofPath depth there)
-        let same = gap (Signature.ofPath depth detour) (Signature.ofPath depth path)
-        law $"ways there and back leave no trace, to depth {depth}" 1e-10 (max nothing same)
+        let nothing = largest (features there)
+        let same = gap (features detour) (features path)
+        law "ways there and back leave no trace" 1e-10 (max nothing same)
+
+    /// Going somewhere and back the same way changes nothing: at the end, and in the middle of the path.
+    let treeLike (depth: int) (path: Tensor) : LawResult = treeLikeOf (Signature.ofPath depth) path
 
     /// exp and log are inverse to each other, and so are the maps between a Lie element, its words and its brackets; a path and its
     /// log-signature's exponential have one signature.
@@ -175,8 +184,8 @@ module SignatureLaws =
             Detail = sprintf "found %A, formula %A" counts witt
         }
 
-    /// The signature of a straight line: products of increments over k!.
-    let straightLine (depth: int) (increment: float[]) : LawResult =
+    /// A signature of your own of a straight line: products of increments over k!.
+    let straightLineOf (signature: Tensor -> Tensor) (depth: int) (increment: float[]) : LawResult =
         use _ = torch.NewDisposeScope()
         let d = increment.Length
         let zero = Array.zeroCreate<float> d
@@ -190,7 +199,19 @@ module SignatureLaws =
         law
             $"a straight line to depth {depth}"
             1e-13
-            (gap (Tensors.vector (Signature.ofArray depth path)) (Tensors.vector exact))
+            (gap
+                (signature (Tensors.ofArray (Array.concat path) [| 3L; int64 d |] torch.float64 torch.CPU))
+                (Tensors.vector exact))
+
+    /// The signature of a straight line: products of increments over k!.
+    let straightLine (depth: int) (increment: float[]) : LawResult =
+        straightLineOf
+            (fun path ->
+                let points = Tensors.toArray path |> Array.chunkBySize increment.Length
+
+                Tensors.vector (Signature.ofArray depth points))
+            depth
+            increment
 
     /// A regular polygon of n corners, run once counter-clockwise: its log-signature is zero but for the area n/2 sin(2 pi/n) on level 2,
     /// which for many corners is the circle's pi.
@@ -310,17 +331,20 @@ module SignatureLaws =
         let two = gap (found.select (-2L, 1L)) (Signature.logOfPath depth second)
         law $"windows between times, to depth {depth}" 1e-11 (max one two)
 
-    /// Each path of a batch has the signature that it has alone.
-    let batch (depth: int) (path: Tensor) : LawResult =
+    /// Each path of a batch has the features of your own that it has alone.
+    let batchOf (features: Tensor -> Tensor) (path: Tensor) : LawResult =
         use _ = torch.NewDisposeScope()
-        let together = Signature.ofPath depth path
+        let together = features path
 
         let worst =
             seq { 0L .. path.shape[0] - 1L }
-            |> Seq.map (fun b -> gap (Signature.ofPath depth (path.select (0L, b))) (together.select (0L, b)))
+            |> Seq.map (fun b -> gap ((features (path.narrow (0L, b, 1L))).select(0L, 0L)) (together.select (0L, b)))
             |> Seq.max
 
-        law $"a batch is its paths, to depth {depth}" 1e-13 worst
+        law "a batch is its paths" 1e-13 worst
+
+    /// Each path of a batch has the signature that it has alone.
+    let batch (depth: int) (path: Tensor) : LawResult = batchOf (Signature.ofPath depth) path
 
     /// A function of a path's log-signatures and signatures for gradients: different weights for all coordinates.
     let private loss (depth: int) (path: Tensor) : Tensor =

@@ -50,6 +50,28 @@ let private visits folder =
 
     File.WriteAllLines(Path.Combine(folder, "visits.csv"), "id,day,value,noise,sex,end,status" :: rows)
 
+/// Five visits of 50 subjects whose values change at a rate of their own, which is the same number in all their rows.
+let private slopes folder =
+    let random = Random 8
+
+    let rows = [
+        for i in 0..49 do
+            let rate, start = 2.0 * random.NextDouble() - 0.5, random.NextDouble()
+
+            for k in 0..4 do
+                let day = float k + 0.5 * random.NextDouble()
+
+                let cell =
+                    if k = 1 && i % 5 = 0 then
+                        ""
+                    else
+                        (start + rate * day).ToString CultureInfo.InvariantCulture
+
+                FormattableString.Invariant $"s{i},{day},{cell},{rate}"
+    ]
+
+    File.WriteAllLines(Path.Combine(folder, "slopes.csv"), "id,day,value,rate" :: rows)
+
 let private simulations =
     testList "simulate" [
         test "geometric Brownian motion has its moments, whatever the threads" {
@@ -71,6 +93,61 @@ let private simulations =
                 expectPicture folder "end.png"
                 run folder (arguments @ [ "--threads"; "1"; "--out"; "again.csv"; "--quiet" ]) |> expect 0
                 Expect.equal (lines folder "again.csv") rows "the same paths on one thread")
+        }
+
+        test "methods in the sense of Stratonovich go along the paths of those in the sense of Ito" {
+            inFolder (fun folder ->
+                let ends problem set method =
+                    let all = [
+                        yield! [
+                            "simulate"
+                            problem
+                            "--method"
+                            method
+                            "--paths"
+                            "100"
+                            "--step"
+                            "0.002"
+                            "--quiet"
+                        ]
+                        yield! [ "--set"; set; "--out"; "end.csv" ]
+                    ]
+
+                    run folder all |> expect 0
+                    (lines folder "end.csv")[1..] |> Array.map (fun row -> Array.map number (row.Split(',')[2..]))
+
+                // The noise is large enough for a wrong correction to move the paths by several times what is allowed.
+                for problem, set, ito, allowed in
+                    [
+                        "gbm", "sigma=0.8", "Milstein", [ 0.01 ]
+                        "cir", "sigma=0.4", "MilsteinFree", [ 0.02 ]
+                        "heston", "xi=0.5", "EulerMaruyama", [ 0.03; 0.1 ]
+                    ] do
+                    let one, other = ends problem set ito, ends problem set "Heun"
+
+                    for state in 0 .. one[0].Length - 1 do
+                        let mean = one |> Array.averageBy (fun y -> abs y[state])
+                        let gap = Array.map2 (fun (a: float[]) (b: float[]) -> abs (a[state] - b[state])) one other
+                        Expect.isLessThan (Array.average gap / mean) allowed[state] $"{problem}, state {state}")
+        }
+
+        test "adaptive steps come closer as the tolerance falls" {
+            inFolder (fun folder ->
+                let solve rtol =
+                    let tolerance = [ "--rtol"; rtol; "--atol"; rtol; "--out"; "end.csv" ]
+                    let outcome = run folder ([ "simulate"; "double-well"; "--to"; "3"; "--paths"; "50" ] @ tolerance)
+                    expect 0 outcome
+                    Expect.stringContains outcome.Output $"adaptive steps (rtol {rtol}, atol {rtol})" "the report"
+                    (lines folder "end.csv")[1..] |> Array.map (fun row -> number (row.Split(',')[2]))
+
+                let loose, tight, best = solve "0.1", solve "0.001", solve "1E-05"
+                let gap = Array.map2 (fun a b -> abs (a - b)) best >> Array.average
+                Expect.isLessThan (gap tight) (0.1 * gap loose) "closer to the tightest"
+
+                let failed = run folder [ "simulate"; "ou"; "--rtol"; "1e-6"; "--max-steps"; "2"; "--paths"; "2" ]
+
+                expect 1 failed
+                Expect.stringContains failed.Error "2 of 2 paths did not reach the end" "steps run out")
         }
 
         test "saved times, the list, and refusals" {
@@ -105,7 +182,16 @@ let private simulations =
                 refused [ "nothing" ] [ "nothing"; "heston" ]
                 refused [ "gbm"; "--set"; "nu=1" ] [ "nu"; "sigma" ]
                 refused [ "gbm"; "--set"; "mu=0:1:3" ] [ "mu"; "one value" ]
-                refused [ "cir"; "--method"; "Milstein" ] [ "cir"; "EulerMaruyama" ]
+                refused [ "cir"; "--method"; "Milstein" ] [ "Milstein"; "derivative"; "EulerMaruyama, MilsteinFree" ]
+
+                refused [ "heston"; "--method"; "srid2" ] [
+                    "SRID2 is for scalar and diagonal"
+                    "general noise"
+                    "Heun"
+                ]
+
+                refused [ "ou"; "--method"; "rk4" ] [ "'rk4'"; "SRA1"; "Heun" ]
+                refused [ "gbm"; "--rtol"; "1e-3"; "--step"; "0.1" ] [ "--step"; "--rtol" ]
                 refused [ "ou"; "--to"; "-1" ] [ "--to" ])
         }
     ]
@@ -176,6 +262,97 @@ let private fits =
                 let rows = lines out "predictions.csv"
                 Expect.equal rows[0] "id,class,p_no event,p_event" "the header"
                 Expect.hasLength rows 19 "a row for each held-out subject")
+        }
+
+        test "a neural CDE of numbers" {
+            inFolder (fun folder ->
+                slopes folder
+                let fit = [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--iterations"; "80"; "--targets"; "rate" ]
+                let outcome = run folder fit
+                expect 0 outcome
+
+                for part in [ "35 subjects"; "15 held-out"; "RMSE"; "R²"; "mean of the others" ] do
+                    Expect.stringContains outcome.Output part "the report"
+
+                let out = Path.Combine(folder, "out", "slopes")
+                Expect.equal (files out) [| "fit.png"; "model.safetensors"; "predictions.csv" |] "the files, no others"
+                expectPicture out "fit.png"
+                let rows = lines out "predictions.csv"
+                Expect.equal rows[0] "id,rate,rate_predicted" "the header"
+                let numbers = rows[1..] |> Array.map (fun row -> row.Split(',')[1..] |> Array.map number)
+                Expect.hasLength numbers 15 "a row for each held-out subject"
+                let mean = numbers |> Array.averageBy Array.head
+                let model = numbers |> Array.averageBy (fun pair -> (pair[0] - pair[1]) ** 2.0)
+                let plain = numbers |> Array.averageBy (fun pair -> (pair[0] - mean) ** 2.0)
+                Expect.isLessThan model (0.7 * plain) "it has learned something")
+        }
+
+        test "a neural CDE that forecasts its channels" {
+            inFolder (fun folder ->
+                slopes folder
+
+                let fit = [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--task"; "forecast"; "--columns"; "value" ]
+                let outcome = run folder (fit @ [ "--iterations"; "120" ])
+                expect 0 outcome
+
+                for part in [ "15 visits of 15 held-out"; "RMSE"; "MAE"; "last value" ] do
+                    Expect.stringContains outcome.Output part "the report"
+
+                let out = Path.Combine(folder, "out", "slopes")
+                Expect.equal (files out) [| "fit.png"; "model.safetensors"; "predictions.csv" |] "the files, no others"
+                let rows = lines out "predictions.csv"
+                Expect.equal rows[0] "id,day,value,value_forecast" "the header"
+                let numbers = rows[1..] |> Array.map (fun row -> row.Split(',')[1..] |> Array.map number)
+
+                let source =
+                    lines folder "slopes.csv" |> Array.map (fun row -> row.Split ',') |> Array.groupBy Array.head
+
+                let before (row: string) =
+                    let _, visits = source |> Array.find (fun (id, _) -> id = row.Split(',')[0])
+                    number visits[visits.Length - 2].[2]
+
+                let model = numbers |> Array.averageBy (fun row -> (row[1] - row[2]) ** 2.0)
+
+                let carried =
+                    Array.map2 (fun row (now: float[]) -> (before row - now[1]) ** 2.0) rows[1..] numbers
+                    |> Array.average
+
+                Expect.isLessThan model (0.7 * carried) $"better than the last value; {outcome.Output}"
+
+                let landmark =
+                    run folder (fit @ [ "--iterations"; "2"; "--landmark"; "2.6"; "--horizon"; "0.9"; "--no-plot" ])
+
+                expect 0 landmark
+                Expect.stringContains landmark.Output "after 2.6" "the landmark"
+
+                for row in (lines out "predictions.csv")[1..] do
+                    let day = number (row.Split(',')[1])
+                    Expect.isTrue (day > 2.6 && day <= 3.5) $"{row} lies within the horizon")
+        }
+
+        test "tasks that the options do not fit are refused" {
+            inFolder (fun folder ->
+                slopes folder
+
+                let refused arguments parts =
+                    run folder ([ "fit"; "slopes.csv"; "--model"; "neural-cde" ] @ arguments)
+                    |> expectRefusal folder 2 parts
+
+                refused [ "--task"; "regression" ] [ "--targets" ]
+                refused [ "--task"; "classification"; "--targets"; "rate" ] [ "--targets"; "--label" ]
+                refused [ "--targets"; "rate"; "--label"; "value" ] [ "--label"; "--targets"; "give one" ]
+
+                run folder [ "fit"; "slopes.csv"; "--model"; "neural-cde"; "--targets"; "value" ]
+                |> expectRefusal folder 1 [ "'value'"; "within a subject" ]
+
+                refused [ "--targets"; "slope" ] [ "'slope'"; "no such column" ]
+                refused [ "--task"; "forecast"; "--label"; "rate" ] [ "--label"; "forecast" ]
+                refused [ "--task"; "forecast"; "--horizon"; "2" ] [ "--landmark" ]
+                refused [ "--task"; "forecast"; "--landmark"; "90" ] [ "15 held-out"; "landmark" ]
+                refused [ "--task"; "guess" ] [ "classification or regression or forecast"; "guess" ]
+
+                run folder [ "fit"; "slopes.csv"; "--task"; "forecast" ]
+                |> expectRefusal folder 2 [ "--task"; "hybrid" ])
         }
 
         test "options of another model and half an event are refused" {

@@ -18,6 +18,7 @@ internal static class NeuralCdeCases
             ("defects of a long table name line and column", Defects),
             ("landmarks: at risk, known, and nothing later", Landmarks),
             ("splits keep the shares of classes", Splits),
+            ("first visits", FirstVisits),
             ("regressors and forecasters", Others),
             ("reports of classes", Reports),
         ];
@@ -44,6 +45,23 @@ internal static class NeuralCdeCases
         }
 
         return new(times, values, labels, ["y", "noise"]);
+    }
+
+    private static void FirstVisits()
+    {
+        IrregularDataset data = Slopes(6, 2);
+        int[] kept = [1, 2, 3, 4, 5, data.Times(5).Count];
+        IrregularDataset first = data.FirstVisits(kept);
+        for (int i = 0; i < data.Count; i++)
+        {
+            Check.Same(string.Join(",", first.Times(i)), string.Join(",", data.Times(i).Take(kept[i])), "times");
+            Check.Same(first.Values(i)[kept[i] - 1, 1], data.Values(i)[kept[i] - 1, 1], "values");
+        }
+
+        Check.Same(string.Join(",", first.Labels), string.Join(",", data.Labels), "classes");
+        Check.Throws<ArgumentOutOfRangeException>(() => data.FirstVisits([1, 1, 1, 0, 1, 1]));
+        Check.Throws<ArgumentOutOfRangeException>(() => data.FirstVisits([1, 1, 1, 1, 1, 99]));
+        Check.Throws<ArgumentException>(() => data.FirstVisits([1]));
     }
 
     private static void Classifies()

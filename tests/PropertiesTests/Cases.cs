@@ -27,6 +27,7 @@ public static class Cases
             ("a swing as a Hamiltonian", Swing),
             ("the order conditions of a method", OrderConditionsHold),
             ("EnsureAll names the failing laws", Failing),
+            .. PathCases.All,
         ];
 
     // docs/Laws.md shows this case.
