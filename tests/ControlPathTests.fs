@@ -476,7 +476,7 @@ let private misuse =
             let rectilinear = ControlOptions.create ControlScheme.Rectilinear
             throws [ "TimeChannel" ] (fun () -> create { rectilinear with TimeChannel = false })
             throws [ "FillForward" ] (fun () -> create { rectilinear with Missing = MissingValues.Interpolate })
-            throws [ "ControlClock.Observations" ] (fun () -> create { rectilinear with Clock = ControlClock.Times })
+            throws [ "count the observations" ] (fun () -> create { rectilinear with Clock = ControlClock.Times })
 
             throws [ "times of their own" ] (fun () ->
                 create { ControlOptions.create ControlScheme.Linear with Clock = ControlClock.Times })
