@@ -211,17 +211,7 @@ module ArrayOde =
             FinalState = Array.copy y0
             Occurrences = [||]
             Dense = ValueNone
-            Statistics = {
-                Evaluations = 0
-                Accepted = 0
-                Rejected = 0
-                SmallestStep = nan
-                LargestStep = nan
-                ErrorEstimate = nan
-                StiffnessEstimate = nan
-                LargestStabilityRatio = nan
-                Implicit = ImplicitWork.Zero
-            }
+            Statistics = StepTally().Statistics(0, ImplicitWork.Zero)
             Choices = [| { Time = t0; Method = method.Name; Reason = "asked for" } |]
             Exception = thrown
         }

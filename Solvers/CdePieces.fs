@@ -94,17 +94,7 @@ module internal CdePieces =
                 LargestStabilityRatio = most sum.LargestStabilityRatio part.LargestStabilityRatio
         }
 
-    let private nothing: Statistics = {
-        Evaluations = 0
-        Accepted = 0
-        Rejected = 0
-        SmallestStep = nan
-        LargestStep = nan
-        ErrorEstimate = nan
-        StiffnessEstimate = nan
-        LargestStabilityRatio = nan
-        Implicit = ImplicitWork.Zero
-    }
+    let private nothing = StepTally().Statistics(0, ImplicitWork.Zero)
 
     /// The options of the solve over a stretch of this length; guess: the step length to begin with, NaN for none; told gets the one
     /// that step control would try next.

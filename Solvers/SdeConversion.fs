@@ -12,7 +12,7 @@ open TorchSharp
 [<RequireQualifiedAccess>]
 module SdeConversion =
     let private shift (sign: float) (calculus: CalculusKind) (terms: SdeTerms) : SdeTerms =
-        use half = (0.5 * sign).ToScalar()
+        let half = 0.5 * sign
         let at = SdeTermsAt terms
 
         let drift =

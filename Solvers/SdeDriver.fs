@@ -88,46 +88,20 @@ type internal SdeDriver(terms: SdeTerms, path: IBrownian<Tensor>, like: Tensor) 
 module internal SdeTracking =
     let private seen = ConditionalWeakTable<SdeTerms, obj>()
 
-    let private reaches (terms: SdeTerms) (evaluate: unit -> Tensor) : bool =
-        use _ = torch.NewDisposeScope()
-        use _ = torch.enable_grad ()
-        let tracked = terms.Parameters |> Array.filter _.requires_grad
-
-        try
-            for p in tracked do
-                p.requires_grad_ false |> ignore
-
-            try
-                evaluate().requires_grad
-            with _ ->
-                // The solve itself will report it.
-                false
-        finally
-            for p in tracked do
-                p.requires_grad_ true |> ignore
-
     /// ArgumentException when drift or diffusion reads a tensor that wants a gradient and is not among the equation's parameters: one node
     /// for the whole solve would silently return none for it. Looks once for each equation; cannot look where a parameter is not a leaf.
     let check (terms: SdeTerms) (t: float) (y: Tensor) : unit =
-        let blind = terms.Parameters |> Array.exists (fun p -> p.requires_grad && not p.is_leaf)
-
-        if not blind && not (fst (seen.TryGetValue terms)) then
+        if not (Untracked.isBlind terms.Parameters) && not (fst (seen.TryGetValue terms)) then
             let time () =
                 if terms.Autonomous then
                     null
                 else
                     torch.tensor (t, dtype = y.dtype, device = y.device)
 
-            let lost (what: string) =
-                raise (
-                    ArgumentException
-                        $"The {what} reads a tensor that requires a gradient but is not among the equation's {terms.Parameters.Length} parameters, so its gradient would be lost; add it to the parameters, or differentiate by Recorded."
-                )
+            let demand (what: string) evaluate =
+                if Untracked.reaches terms.Parameters evaluate then
+                    Untracked.lost what "equation" terms.Parameters
 
-            if reaches terms (fun () -> terms.Drift(time (), y.detach ())) then
-                lost "drift"
-
-            if reaches terms (fun () -> terms.Diffusion(time (), y.detach ())) then
-                lost "diffusion"
-
+            demand "The drift" (fun () -> terms.Drift(time (), y.detach ()))
+            demand "The diffusion" (fun () -> terms.Diffusion(time (), y.detach ()))
             seen.AddOrUpdate(terms, box terms.Parameters.Length)

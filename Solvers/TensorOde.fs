@@ -11,32 +11,10 @@ module TensorOde =
 
     let private bad (text: string) = raise (ArgumentException text)
 
-    /// Whether a value depends on a tensor that wants a gradient and is not among the field's parameters; false when a parameter
-    /// is not a leaf (then it cannot be told apart).
-    let private reachesUntracked (field: TensorField) (evaluate: unit -> Tensor) : bool =
-        if field.Parameters |> Array.exists (fun p -> p.requires_grad && not p.is_leaf) then
-            false
-        else
-            use _ = torch.NewDisposeScope()
-            use _ = torch.enable_grad ()
-            let tracked = field.Parameters |> Array.filter (fun p -> p.requires_grad)
+    let private reachesUntracked (field: TensorField) (evaluate: unit -> Tensor) =
+        Untracked.reaches field.Parameters evaluate
 
-            try
-                for p in tracked do
-                    p.requires_grad_ false |> ignore
-
-                try
-                    evaluate().requires_grad
-                with _ ->
-                    // The solve itself will report it, in its status.
-                    false
-            finally
-                for p in tracked do
-                    p.requires_grad_ true |> ignore
-
-    let private lost (what: string) (field: TensorField) =
-        bad
-            $"{what} reads a tensor that requires a gradient but is not among the field's {field.Parameters.Length} Parameters, so its gradient would be lost; add it to the field's parameters, or differentiate by Recorded."
+    let private lost (what: string) (field: TensorField) = Untracked.lost what "field" field.Parameters
 
     /// ArgumentException when the field reads a tensor that wants a gradient and is not among its parameters: the nodes of
     /// Discrete, Backsolve and Reversible would silently return no gradient for it.

@@ -281,7 +281,7 @@ let private misuse =
 
             throws<ArgumentException> "not explicit" (fun () -> solve { rk Methods.Rk4 with Method = Bdf 5 } good)
             let increments = { CdeOptions.adaptive 1e-6 1e-6 with Form = CdeForm.Increments }
-            throws<ArgumentException> "CdeForm.Rate" (fun () -> solve increments good)
+            throws<ArgumentException> "Step by rates" (fun () -> solve increments good)
 
         testCase "a tracked tensor that is no parameter"
         <| fun () ->

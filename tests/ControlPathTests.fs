@@ -475,8 +475,11 @@ let private misuse =
             let create control = ControlPath.create control series |> ignore
             let rectilinear = ControlOptions.create ControlScheme.Rectilinear
             throws [ "TimeChannel" ] (fun () -> create { rectilinear with TimeChannel = false })
-            throws [ "FillForward" ] (fun () -> create { rectilinear with Missing = MissingValues.Interpolate })
-            throws [ "ControlClock.Observations" ] (fun () -> create { rectilinear with Clock = ControlClock.Times })
+
+            throws [ "fill missing values forward" ] (fun () ->
+                create { rectilinear with Missing = MissingValues.Interpolate })
+
+            throws [ "count the observations" ] (fun () -> create { rectilinear with Clock = ControlClock.Times })
 
             throws [ "times of their own" ] (fun () ->
                 create { ControlOptions.create ControlScheme.Linear with Clock = ControlClock.Times })

@@ -403,7 +403,7 @@ let private hygiene =
                         0.0
                         1.0
                         (leaf [| 1.0 |])))
-                "Parameters"
+                "parameters"
                 "untracked"
 
             let threshold = leaf [| 0.5 |]
