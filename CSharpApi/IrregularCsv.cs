@@ -13,6 +13,10 @@ namespace Continuum;
 /// <summary>Reads a CSV file in long format into an <see cref="IrregularDataset"/>.</summary>
 internal sealed class IrregularCsv
 {
+    private const string NamedRemedy = "correct the cell, leave it empty or write NA where the value is missing, or code the column as numbers";
+    private const string AutomaticRemedy =
+        "other cells of the column are numbers: correct it, leave it empty or write NA where the value is missing, or name the channels, without this column";
+    private const string TimeRemedy = "convert dates to numbers, such as days or years";
     private static readonly string[] s_timeNames = ["time", "t", "day", "year"];
 
     private readonly string _path;
@@ -108,17 +112,17 @@ internal sealed class IrregularCsv
         }
 
         return channels.Length == 0
-            ? throw Error(_headerLine, null, "no column is left for the channels", "name some that hold numbers")
-            : Assemble(id, time, channels, statics, targets, label);
+            ? throw Error(_headerLine, null, "no column holds numbers and is left for the channels", "name the channels")
+            : Assemble(id, time, channels, statics, targets, label, options.Channels is null ? AutomaticRemedy : NamedRemedy);
     }
 
-    private IrregularDataset Assemble(int id, int time, int[] channels, int[] statics, int[] targets, int? label)
+    private IrregularDataset Assemble(int id, int time, int[] channels, int[] statics, int[] targets, int? label, string remedy)
     {
         string[] ids = [.. Enumerable.Range(0, _rows.Count).Select(row => Present(row, id, "subject"))];
-        double[] times = [.. Enumerable.Range(0, _rows.Count).Select(row => Number(row, time, Present(row, time, "time")))];
-        Tuple<string, double[]>[] observed = [.. channels.Select(Numbers)];
+        double[] times = [.. Enumerable.Range(0, _rows.Count).Select(row => Number(row, time, Present(row, time, "time"), TimeRemedy))];
+        Tuple<string, double[]>[] observed = [.. channels.Select(column => Numbers(column, remedy))];
         CheckVisits(ids, times, _header[time]);
-        Tuple<string, double[]>[] constant = [.. statics.Select(column => Constant(ids, column, Numbers(column)))];
+        Tuple<string, double[]>[] constant = [.. statics.Select(column => Constant(ids, column, Numbers(column, NamedRemedy)))];
         Tuple<string, double[]>[] wanted;
         string[]? classes = null;
         if (label is { } labels)
@@ -128,17 +132,14 @@ internal sealed class IrregularCsv
         }
         else
         {
-            wanted = [.. targets.Select(column => Complete(column, Constant(ids, column, Numbers(column))))];
+            wanted = [.. targets.Select(column => Complete(column, Constant(ids, column, Numbers(column, NamedRemedy))))];
         }
 
-        int empty = Array.FindIndex(observed, channel => Array.TrueForAll(channel.Item2, double.IsNaN));
-        return empty >= 0
-            ? throw Error(_headerLine, observed[empty].Item1, "the channel has no value in any row", "leave the column out")
-            : new(Core.IrregularSeries.FromColumns(ids, times, observed, constant, wanted, []), _header[time], classes);
+        return new(Core.IrregularSeries.FromColumns(ids, times, observed, constant, wanted, []), _header[time], classes);
     }
 
     /// <summary>Column as numbers, NaN where missing; two words become 0 and 1.</summary>
-    private Tuple<string, double[]> Numbers(int column)
+    private Tuple<string, double[]> Numbers(int column, string remedy)
     {
         string[] cells = [.. _rows.Select(row => row[column])];
         string[] words = [.. cells.Where(cell => !TimeSeriesCsv.IsMissing(cell)).Distinct().Order(StringComparer.Ordinal)];
@@ -149,20 +150,20 @@ internal sealed class IrregularCsv
                 .. cells.Select((cell, row) =>
                     TimeSeriesCsv.IsMissing(cell) ? double.NaN
                     : coded ? Array.IndexOf(words, cell)
-                    : Number(row, column, cell)
+                    : Number(row, column, cell, remedy)
                 ),
             ]
         );
     }
 
-    private double Number(int row, int column, string cell) =>
+    private double Number(int row, int column, string cell, string remedy) =>
         TimeSeriesCsv.TryNumber(cell, out double value) && double.IsFinite(value)
             ? value
             : throw Error(
                 _lines[row],
                 _header[column],
                 $"'{cell}' is not a number",
-                TimeSeriesCsv.NumberRemedy(cell, "correct the cell, code the column as numbers, or leave it out")
+                TimeSeriesCsv.NumberRemedy(cell, remedy)
             );
 
     private string Present(int row, int column, string what) =>
@@ -224,12 +225,8 @@ internal sealed class IrregularCsv
         return missing < 0 ? values : throw Error(_lines[missing], _header[column], "the target is missing", "fill it in or leave the subject out");
     }
 
-    /// <summary>Whether a column has a number and no words.</summary>
-    private bool HoldsNumbers(int column)
-    {
-        string[] cells = [.. _rows.Select(row => row[column]).Where(cell => !TimeSeriesCsv.IsMissing(cell))];
-        return cells.Length > 0 && Array.TrueForAll(cells, cell => TimeSeriesCsv.TryNumber(cell, out _));
-    }
+    /// <summary>Whether a column has a number: it is then a channel, and words in it are defects.</summary>
+    private bool HoldsNumbers(int column) => _rows.Exists(row => !TimeSeriesCsv.IsMissing(row[column]) && TimeSeriesCsv.TryNumber(row[column], out _));
 
     private int TimeColumn() =>
         s_timeNames.Select(Named).FirstOrDefault(index => index >= 0, -1) is >= 0 and int found ? found

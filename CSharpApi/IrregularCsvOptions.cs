@@ -11,7 +11,10 @@ public sealed record IrregularCsvOptions
     /// <summary>The time column. Default: the column called time, t, day or year (in this order, ignoring case).</summary>
     public string? TimeColumn { get; init; }
 
-    /// <summary>The observed columns, in the order wanted. Default: all that have no other role and hold numbers.</summary>
+    /// <summary>
+    /// The observed columns, in the order wanted. Default: all that have no other role and hold at least one number; a word in such a column is an
+    /// error. Name them for subjects to be predicted: a column that is empty in their file is then read as missing.
+    /// </summary>
     public IReadOnlyList<string>? Channels { get; init; }
 
     /// <summary>Columns that do not change within a subject and help to predict. A column of two words becomes 0 and 1 in their order.</summary>

@@ -35,8 +35,8 @@ public sealed class IrregularDataset
     /// <param name="labels">The class of each subject, from 0; null where there is none.</param>
     /// <param name="channels">The names of the channels; null for x0, x1, ...</param>
     /// <exception cref="ArgumentException">
-    /// Lengths disagree, a subject has no visit, times do not rise, a value is infinite, or a channel has no value at all; the message names the
-    /// subject.
+    /// Lengths disagree, a subject has no visit, times do not rise, or a value is infinite; the message names the subject. A channel may be without
+    /// any value: models predict such subjects, only fits refuse.
     /// </exception>
     public IrregularDataset(
         IReadOnlyList<double[]> times,
@@ -69,6 +69,19 @@ public sealed class IrregularDataset
             throw new ArgumentException(
                 $"{times.Count} series of times, {values.Count} of values and {targets?.Count ?? times.Count} targets do not fit each other"
             );
+        }
+
+        for (int i = 0; i < times.Count; i++)
+        {
+            string? missing =
+                times[i] is null ? nameof(times)
+                : values[i] is null ? nameof(values)
+                : targets is not null && targets[i] is null ? nameof(targets)
+                : null;
+            if (missing is not null)
+            {
+                throw new ArgumentException($"the {missing} of subject '{i}' are null; give them, or leave the subject out", missing);
+            }
         }
 
         int width = values.Count > 0 ? values[0].GetLength(1) : 0;

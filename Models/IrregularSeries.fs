@@ -36,12 +36,18 @@ type IrregularSeries
         let what = $"subject '{subject.Id}'"
         let path = subject.Path
 
+        if isNull path.Times || isNull path.Values then
+            let lacking = if isNull path.Times then "times" else "values"
+            bad $"{what} has no {lacking} (null); give them or leave the subject out"
+
         if path.Rows = 0 then
             bad $"{what} has no visits; leave it out"
 
         if path.Values.GetLength 0 <> path.Rows || path.Columns <> channels.Length then
             let shape = $"{path.Values.GetLength 0} x {path.Columns}"
-            bad $"the values of {what} are {shape} for {path.Rows} times and {channels.Length} channels"
+
+            bad
+                $"the values of {what} are {shape} for {path.Rows} times and {channels.Length} channels; give a row for each time and a column for each channel, NaN where a value is missing"
 
         for i in 0 .. path.Rows - 1 do
             if not (Double.IsFinite path.Times[i]) then
@@ -93,7 +99,8 @@ type IrregularSeries
     member _.Count = subjects.Length
 
     /// A checked data set. ArgumentException, naming the subject, the visit and the column, for no subjects, repeated names, a subject without
-    /// visits, times that do not rise strictly, values that are infinite or do not fit the names, and a channel that no subject has a value of.
+    /// visits, times that do not rise strictly, and values that are infinite or do not fit the names. A channel may be without any value here:
+    /// that is refused where a model is fitted, and fine where one predicts.
     static member Create
         (channels: string[], statics: string[], targets: string[], visitTargets: string[], subjects: IrregularSubject[])
         : IrregularSeries =
@@ -112,13 +119,6 @@ type IrregularSeries
         for subject in subjects do
             checkSubject channels statics targets visitTargets.Length subject
 
-        for j in 0 .. channels.Length - 1 do
-            let seen (subject: IrregularSubject) =
-                Seq.exists (fun i -> not (Double.IsNaN subject.Path.Values[i, j])) (seq { 0 .. subject.Path.Rows - 1 })
-
-            if not (Array.exists seen subjects) then
-                bad $"the channel '{channels[j]}' has no value in any subject; leave the column out"
-
         IrregularSeries(channels, statics, targets, visitTargets, subjects)
 
     /// A data set from times and values alone: times[i] of length n_i, values[i] of shape (n_i, channels), and a target for each subject (null
@@ -128,7 +128,11 @@ type IrregularSeries
             let found = if isNull targets then times.Length else targets.Length
             bad $"{times.Length} series of times, {values.Length} of values and {found} targets do not fit each other"
 
-        let channels = if values.Length = 0 then 0 else values[0].GetLength 1
+        let channels =
+            values
+            |> Array.tryFind (isNull >> not)
+            |> Option.map (fun first -> first.GetLength 1)
+            |> Option.defaultValue 0
 
         let subjects =
             times

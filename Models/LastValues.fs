@@ -41,8 +41,10 @@ module LastValues =
         else
             SeriesScaling.value scaling j subject.Path.Values[row, j]
 
-    /// The medians and indicators of these training data.
+    /// The medians and indicators of these training data. ArgumentException for a channel without a value in any subject, and for values so
+    /// large that their squares overflow.
     let fit (scaling: SeriesScaling) (data: IrregularSeries) : LastValues =
+        SeriesScaling.check data
         let column j = data.Subjects |> Array.map (fun s -> last scaling s j)
         let constant j = data.Subjects |> Array.map (fun s -> s.Statics[j])
         let columns = Array.init data.Channels.Length column

@@ -201,6 +201,17 @@ module internal NeuralCdeOptions =
         if options.Task = NeuralCdeTask.Regression && names.Length = 0 then
             bad "the data have no target columns to be predicted"
 
+        if options.Task = NeuralCdeTask.Regression then
+            for subject in data.Subjects do
+                for j in 0 .. names.Length - 1 do
+                    let mine = if options.PerVisit then subject.VisitTargets[*, j] else [| subject.Target[j] |]
+
+                    match mine |> Array.tryFind (fun v -> abs v > SeriesScaling.largest) with
+                    | Some value ->
+                        bad
+                            $"subject '{subject.Id}' has {value} in the target '{names[j]}', too large to be fitted to; correct it or leave the subject out of the fit"
+                    | None -> ()
+
     let private targetMoments
         (options: NeuralCdeOptions)
         (training: IrregularSeries)
@@ -224,9 +235,10 @@ module internal NeuralCdeOptions =
             struct (mean, (if spread > 1e-12 * (1.0 + abs mean) then spread else 1.0))
 
     /// The configuration for these data, scaled by those of them that are trained on. ArgumentException where the data have not what the task
-    /// needs: targets, at least two classes, classes that are whole numbers from 0.
+    /// needs: targets, at least two classes, classes that are whole numbers from 0, a value of every channel, numbers whose squares are finite.
     let configure (options: NeuralCdeOptions) (data: IrregularSeries) (training: IrregularSeries) : NeuralCdeConfig =
         checkTargets options data
+        SeriesScaling.check data
 
         let outputs =
             match options.Task with

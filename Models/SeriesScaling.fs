@@ -44,7 +44,8 @@ module SeriesScaling =
 
     /// Positive with a long tail to the right that logarithms shorten: skewness above 1, and nearer to 0 for the logarithms.
     let private isSkewed (values: float[]) =
-        Array.forall (fun v -> v > 0.0) values
+        values.Length > 0
+        && Array.forall (fun v -> v > 0.0) values
         && skewness values > 1.0
         && abs (skewness (Array.map log values)) < skewness values
 
@@ -55,6 +56,48 @@ module SeriesScaling =
                 if not (Double.IsNaN subject.Path.Values[i, j]) then
                     subject.Path.Values[i, j]
     |]
+
+    /// The largest number that can be fitted to: sums of squares of such numbers stay finite.
+    let internal largest = 1e150
+
+    /// ArgumentException where no model can be fitted to these data: a channel without a value in any subject, or a value so large that
+    /// its square overflows.
+    let internal check (data: IrregularSeries) : unit =
+        for j in 0 .. data.Channels.Length - 1 do
+            let mutable seen = false
+
+            for subject in data.Subjects do
+                for i in 0 .. subject.Path.Rows - 1 do
+                    let value = subject.Path.Values[i, j]
+                    seen <- seen || not (Double.IsNaN value)
+
+                    if abs value > largest then
+                        raise (
+                            ArgumentException
+                                $"visit {i} of subject '{subject.Id}' has {value} in the channel '{data.Channels[j]}', too large to be fitted to; correct it or write NaN for missing"
+                        )
+
+            if not seen then
+                raise (
+                    ArgumentException
+                        $"the channel '{data.Channels[j]}' has no value in any subject, so nothing can be learned about it; leave the channel out of the fit"
+                )
+
+        for subject in data.Subjects do
+            for j in 0 .. data.StaticNames.Length - 1 do
+                if abs subject.Statics[j] > largest then
+                    raise (
+                        ArgumentException
+                            $"subject '{subject.Id}' has {subject.Statics[j]} in the covariate '{data.StaticNames[j]}', too large to be fitted to; correct it or write NaN for missing"
+                    )
+
+            match subject.Path.Times |> Array.tryFind (fun t -> abs t > largest) with
+            | Some time ->
+                raise (
+                    ArgumentException
+                        $"subject '{subject.Id}' has a visit at the time {time}, too large to be fitted to; correct it"
+                )
+            | None -> ()
 
     /// The scaling of these training data. `logarithmic` names the channels to take as logarithms; null takes those that are positive and
     /// skewed to the right. ArgumentException for a name that is no channel, and for a named channel with a value of 0 or less.

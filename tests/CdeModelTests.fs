@@ -459,6 +459,51 @@ let private refused =
             { hasty with ClassWeights = [| 1.0; 1.0; 1.0 |] }
             data
 
+        let withSecond (value: float) =
+            let change (subject: IrregularSubject) =
+                let values = subject.Path.Values |> Array2D.mapi (fun _ j v -> if j = 1 then value else v)
+                { subject with Path = { subject.Path with Values = values } }
+
+            IrregularSeries.Create(data.Channels, [||], data.TargetNames, [||], Array.map change data.Subjects)
+
+        says "a channel that was never measured" [ "channel 'y' has no value"; "leave" ] hasty (withSecond nan)
+        says "numbers whose squares overflow" [ "subject 's0'"; "'y'"; "too large" ] hasty (withSecond 1e300)
+
+        says
+            "targets whose squares overflow"
+            [ "subject 's0'"; "1E+300"; "target 'class'" ]
+            { hasty with Task = NeuralCdeTask.Regression }
+            (data.WithTargets([| "class" |], Array.init 12 (fun i -> [| 1e300 * float (1 + i) |])))
+
+        says
+            "a class below 0"
+            [ "subject 's0' has the class -1"; "0, 1, 2" ]
+            hasty
+            (data.WithTargets([| "class" |], Array.init 12 (fun i -> [| float (i % 2) - 1.0 |])))
+
+        testCase "new subjects in whom a channel was never measured are predicted, and alone as among others"
+        <| fun () ->
+            use model = (fit hasty data).Model
+            let odd = withSecond nan
+
+            let alone =
+                IrregularSeries.Create(data.Channels, [||], [||], [||], [| { odd.Subjects[2] with Target = [||] } |])
+
+            let among = Array.append [| odd.Subjects[2] |] data.Subjects
+
+            let beside =
+                IrregularSeries.Create(
+                    data.Channels,
+                    [||],
+                    data.TargetNames,
+                    [||],
+                    among |> Array.mapi (fun i s -> { s with Id = $"n{i}" })
+                )
+
+            Expect.equal (model.Predict alone) (model.Predict(beside.Subset [| 0 |])) "the same chances"
+            let course (subjects: IrregularSeries) = Array.head (model.PredictOverTime subjects)
+            Expect.equal (course alone) (course (beside.Subset [| 0 |])) "over time"
+
         testCase "other channels than those of the fit"
         <| fun () ->
             use model = (fit hasty data).Model

@@ -365,7 +365,17 @@ let private fits =
                 refused [ "visits.csv"; "--model"; "neural-cde" ] [ "--label" ]
                 refused [ "visits.csv"; "--model"; "neural-cde"; "--event-time"; "end" ] [ "--event-status" ]
                 refused [ "visits.csv"; "--model"; "neural-cde"; "--label"; "x" ] [ "'x'"; "line 1"; "no such column" ]
-                refused [ "visits.csv"; "--model"; "neural" ] [ "neural-sde" ])
+                refused [ "visits.csv"; "--model"; "neural" ] [ "neural-sde" ]
+
+                // A word in a column of numbers is no reason to leave the column out without a word.
+                let rows = File.ReadAllLines(Path.Combine(folder, "visits.csv"))
+                let cells = rows[4].Split ','
+                cells[2] <- "z"
+                rows[4] <- String.Join(",", cells)
+                File.WriteAllLines(Path.Combine(folder, "typo.csv"), rows)
+
+                run folder [ "fit"; "typo.csv"; "--model"; "neural-cde"; "--label"; "status"; "--static"; "sex" ]
+                |> expectRefusal folder 1 [ "typo.csv, line 5, column 'value'"; "'z'"; "NA" ])
         }
     ]
 

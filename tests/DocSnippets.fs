@@ -61,10 +61,12 @@ let tests =
                 "FSharp.md", "DocSnippets.fs", 11
                 "Numbers.md", "FacadeTests/NumberSnippets.cs", 3
                 "Numbers.md", "NumberSnippets.fs", 3
-                "Stochastic.md", "FacadeTests/StochasticSnippets.cs", 4
+                "Stochastic.md", "FacadeTests/StochasticSnippets.cs", 6
                 "Stochastic.md", "StochasticSnippets.fs", 1
                 "Controlled.md", "FacadeTests/ControlledSnippets.cs", 1
                 "Controlled.md", "ControlledSnippets.fs", 2
+                "Models.md", "FacadeTests/ModelSnippets.cs", 8
+                "Models.md", "ModelSnippets.fs", 3
             ] do
             test $"{page} holds the code of {source} that runs here" {
                 let text = File.ReadAllText(Path.Combine(root, "docs", page))

@@ -47,7 +47,6 @@ let private data =
             refuses [ "subject 'a'"; "repeats"; "row 2" ] (fun () ->
                 table [| "b"; "a"; "a" |] [| 0.0; 5.0; 5.0 |] [| 1.0; 2.0; 3.0 |])
 
-            refuses [ "channel 'x' has no value" ] (fun () -> table [| "a" |] [| 0.0 |] [| nan |])
             refuses [ "subject 'a'"; "Infinity" ] (fun () -> table [| "a" |] [| 0.0 |] [| infinity |])
             refuses [ "'x' has 1 rows; the table has 2" ] (fun () -> table [| "a"; "a" |] [| 0.0; 1.0 |] [| 1.0 |])
 
@@ -60,6 +59,12 @@ let private data =
                     [| "event", [| 0.0; 1.0 |] |],
                     [||]
                 ))
+
+            refuses [ "subject '0' are 2 x 1 for 1 times and 1 channels"; "a row for each time" ] (fun () ->
+                IrregularSeries.Of([| [| 0.0 |] |], [| Array2D.zeroCreate 2 1 |], null))
+
+            refuses [ "subject '1' has no values (null)" ] (fun () ->
+                IrregularSeries.Of([| [| 0.0 |]; [| 0.0 |] |], [| Array2D.zeroCreate 1 1; null |], null))
 
             refuses [ "subject '0' has no visits" ] (fun () ->
                 IrregularSeries.Of([| [||] |], [| Array2D.zeroCreate 0 1 |], null))
@@ -88,6 +93,22 @@ let private data =
             Expect.stringContains (message (fun () -> SeriesScaling.value scaling 0 -1.0 |> ignore)) "-1" "no logarithm"
             Expect.equal (SeriesScaling.fit [||] series).Logarithmic [| false |] "none wanted"
             Expect.stringContains (message (fun () -> SeriesScaling.fit [| "z" |] series |> ignore)) "'z'" "unknown"
+
+        testCase "a channel without values and numbers whose squares overflow are data, but not to fit to"
+        <| fun () ->
+            let refused series parts =
+                let text = message (fun () -> LastValues.fit (SeriesScaling.fit null series) series |> ignore)
+
+                for part in parts do
+                    Expect.stringContains text part "the message"
+
+            refused (table [| "a" |] [| 0.0 |] [| nan |]) [ "channel 'x' has no value"; "leave the channel out" ]
+
+            refused (table [| "a"; "b"; "b" |] [| 0.0; 0.0; 1.0 |] [| 1.0; 2.0; 1e300 |]) [
+                "visit 1 of subject 'b'"
+                "'x'"
+                "too large"
+            ]
 
         testCase "last values, medians for missing ones, indicators"
         <| fun () ->

@@ -52,6 +52,7 @@ let main arguments =
         GenerativeSdeTests.tests
         StochasticSnippets.tests
         ControlledSnippets.tests
+        ModelSnippets.tests
         FacadeTests.tests
         NumberSnippets.tests
         DocSnippets.tests

@@ -16,6 +16,7 @@ public static class Cases
             .. CdeCases.All,
             .. StochasticSnippets.All,
             .. ControlledSnippets.All,
+            .. ModelSnippets.All,
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
             .. FitCases.All,

@@ -16,6 +16,9 @@ internal static class NeuralCdeCases
             ("a classifier of irregular series learns what last values do not tell", Classifies),
             ("a data set is read from a long table", Reads),
             ("defects of a long table name line and column", Defects),
+            ("words among the numbers of a long table are defects", Words),
+            ("new subjects in whom a channel was never measured are predicted", NewSubjects),
+            ("bad arrays of irregular series name the subject", BadArrays),
             ("landmarks: at risk, known, and nothing later", Landmarks),
             ("splits keep the shares of classes", Splits),
             ("first visits", FirstVisits),
@@ -145,6 +148,67 @@ internal static class NeuralCdeCases
         Refused("p2,1.5,m", "p2,1.5", s_roles, "line 5", "6 cells");
         Refused("sex", "gender", s_roles, "line 1", "'sex'", "no such column");
         Refused("ill", "ill", s_roles with { Statics = ["sex", "ill"] }, "line 1", "'ill'", "two roles");
+    }
+
+    private static void Words()
+    {
+        IrregularDataset Read(string text, IrregularCsvOptions? options = null) => WithFile(text, file => IrregularDataset.ReadCsv(file, options));
+        string typo = Table.Replace("p2,1.5,m,3", "p2,1.5,m,z", StringComparison.Ordinal);
+        string message = Check.Throws<TimeSeriesFormatException>(() => Read(typo, s_roles)).Message;
+        foreach (string part in new[] { "line 5", "'a'", "'z'", "NA", "name the channels" })
+        {
+            Check.Holds(message, part);
+        }
+
+        Check.Same(string.Join(',', Read(typo, s_roles with { Channels = ["b"] }).Channels), "b", "named channels leave the column out");
+        message = Check.Throws<TimeSeriesFormatException>(() => Read("id,day,x\n1,0,2\n1,1,z\n")).Message;
+        Check.Holds(message, "line 3");
+        Check.Holds(message, "'z'");
+        Check.Holds(Check.Throws<TimeSeriesFormatException>(() => Read("id,day,x\n1,0,u\n1,1,v\n")).Message, "name the channels");
+        IrregularDataset empty = Read("id,day,x,y\n1,0,2,NA\n1,1,3,\n", new() { Channels = ["x", "y"] });
+        Check.That(double.IsNaN(empty.Values(0)[1, 1]), $"a named channel may be empty");
+    }
+
+    private static void NewSubjects()
+    {
+        IrregularDataset train = Slopes(40, 5);
+        using NeuralCdeModel model = NeuralCdeModel.Fit(train, s_quick with { Iterations = 5 });
+        LastValueClassifier simple = LastValueClassifier.Fit(train);
+        double[,] values = train.Values(3);
+        for (int visit = 0; visit < values.GetLength(0); visit++)
+        {
+            values[visit, 1] = double.NaN;
+        }
+
+        double[] times = [.. train.Times(3)];
+        IrregularDataset alone = new([times], [values], channels: ["y", "noise"]);
+        IrregularDataset subset = new IrregularDataset([times, [.. train.Times(0)]], [values, train.Values(0)], channels: ["y", "noise"]).Subset([0]);
+        Check.That(model.Predict(alone).Cast<double>().SequenceEqual(model.Predict(subset).Cast<double>()), $"alone as one of several");
+        Check.That(double.IsFinite(simple.Predict(alone)[0, 1]), $"by last values: {simple.Predict(alone)[0, 1]}");
+        IrregularDataset without = new([times, times], [values, values], [0, 1], ["y", "noise"]);
+        Check.Holds(Check.Throws<ArgumentException>(() => NeuralCdeModel.Fit(without, s_quick)).Message, "'noise' has no value");
+        Check.Holds(Check.Throws<ArgumentException>(() => LastValueClassifier.Fit(new([times, times, times, times], [values, values, values, values], [0, 1, 0, 1], ["y", "noise"]))).Message, "'noise' has no value");
+    }
+
+    private static void BadArrays()
+    {
+        string Refused(Func<IrregularDataset> make) => Check.Throws<ArgumentException>(() => make()).Message;
+        double[] times = [0, 1];
+        double[,] values = { { 1, 2 }, { 3, 4 } };
+        Check.Holds(Refused(() => new IrregularDataset([times, times], [values, null!])), "values of subject '1' are null");
+        Check.Holds(Refused(() => new IrregularDataset([null!], [values])), "times of subject '0' are null");
+        Check.Holds(Refused(() => new IrregularDataset([times, times], [values, values], [[1.0], null!])), "targets of subject '1' are null");
+        Check.Holds(Refused(() => new IrregularDataset([times], [new double[3, 3]], channels: ["a", "b"])), "a row for each time");
+        double[,] large = { { 1, 2 }, { 3, 1e300 } };
+        IrregularDataset overflowing = new([times, times, times, times], [values, values, values, large], [0, 1, 0, 1]);
+        foreach (Action fit in new Action[] { () => NeuralCdeModel.Fit(overflowing, s_quick), () => LastValueClassifier.Fit(overflowing) })
+        {
+            string message = Check.Throws<ArgumentException>(fit).Message;
+            Check.Holds(message, "visit 1 of subject '3'");
+            Check.Holds(message, "'x1'");
+        }
+
+        Check.Holds(Check.Throws<ArgumentException>(() => NeuralCdeModel.Fit(new([times, times], [values, values], [-1, 1]), s_quick)).Message, "subject '0' has the class -1");
     }
 
     private static void Landmarks()

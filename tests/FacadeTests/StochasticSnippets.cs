@@ -38,8 +38,8 @@ internal static class StochasticSnippets
 
     private static void Ensemble()
     {
+        var price = StochasticEquation.Ito.Scalar(default(Price), 0.06, 0.3);
         // ensemble
-        var price = StochasticEquation.Ito.Scalar(default(Price), 0.06, 0.3); // parameters mu and sigma
         SdeEnsembleSolution runs = Sde.SolveEnsemble(
             price, SdeMethods.Srid2, 0, 1, [100], paths: 100_000, new SdeOptions { FixedStep = 0.05, Seed = 1 });
 
@@ -52,7 +52,9 @@ internal static class StochasticSnippets
 
     private static void Path()
     {
-        var price = StochasticEquation.Ito.Scalar(default(Price), 0.06, 0.3);
+        // definition
+        var price = StochasticEquation.Ito.Scalar(default(Price), 0.06, 0.3); // parameters mu and sigma
+        // end
         // path
         BrownianMotion motion = new() { Start = 0, End = 1, Seed = 7, Cells = 1024 };
         double w = motion.Path().Value(1)[0];
@@ -79,7 +81,8 @@ internal static class StochasticSnippets
         Check.That(drift.parameters().GetEnumerator().MoveNext(), $"no parameters");
     }
 
-    private readonly struct Price : IGenericSde
+    // struct
+    internal readonly struct Price : IGenericSde
     {
         public int Size => 1;
 
@@ -93,4 +96,5 @@ internal static class StochasticSnippets
         public void Diffusion<T>(T t, ReadOnlySpan<T> y, ReadOnlySpan<T> p, Span<T> g)
             where T : struct, IReal<T> => g[0] = p[1] * y[0];
     }
+    // end
 }
