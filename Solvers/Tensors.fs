@@ -51,13 +51,14 @@ module Tensors =
     /// Live tensors that this thread made and has not disposed: a public operation changes it by its results only.
     let live () : int64 = DisposeScopeManager.Statistics.ThreadTotalLiveCount
 
-    /// a b of matrices or batches of them, as torch.matmul; sizes that do not go together are an ArgumentException that names both shapes,
+    /// a b of matrices or batches of them (a may be a vector), as torch.matmul; sizes that do not go together are an ArgumentException that names both shapes,
     /// where libtorch's own error would end the process.
     let internal matmul (a: Tensor) (b: Tensor) : Tensor =
         let left, right = a.shape, b.shape
         let batch = min left.Length right.Length - 2
 
-        let mutable fits = batch >= 0 && left[left.Length - 1] = right[right.Length - 2]
+        let mutable fits =
+            left.Length >= 1 && right.Length >= 2 && left[left.Length - 1] = right[right.Length - 2]
 
         for i in 0 .. batch - 1 do
             let x, y = left[left.Length - 3 - i], right[right.Length - 3 - i]

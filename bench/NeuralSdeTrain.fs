@@ -49,7 +49,7 @@ let private variant (networks: Networks) (y0: Tensor) name way (method: SdeMetho
 
 /// What no exact backward sweep without a stored graph can do without: drift and diffusion once a step with a graph, and its sweep.
 let private bareSweep (networks: Networks) (y0: Tensor) () =
-    use gradients = new GradientAccumulator(networks.Parameters)
+    use gradients = new GradientAccumulator(Array.map (fun p -> p :> Tensor) networks.Parameters)
     use bar = torch.ones_like y0
 
     for _ in 1..100 do
