@@ -50,13 +50,13 @@ public sealed record SdeGanOptions : TrainingSettings
     public double InitialGain { get; init; } = 3;
 
     /// <summary>The gain on the first weights of drift and diffusion.</summary>
-    public double FieldGain { get; init; } = 0.5;
+    public double FieldGain { get; init; } = 1;
 
     /// <summary>A factor on the generator's learning rate.</summary>
     public double GeneratorRate { get; init; } = 1;
 
-    /// <summary>A factor on the discriminator's learning rate.</summary>
-    public double DiscriminatorRate { get; init; } = 1;
+    /// <summary>A factor on the discriminator's learning rate. It must lead: where both learn alike the generator's noise dies out.</summary>
+    public double DiscriminatorRate { get; init; } = 10;
 
     /// <summary>A further factor for the networks of initial states.</summary>
     public double InitialRate { get; init; } = 10;

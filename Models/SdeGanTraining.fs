@@ -29,7 +29,8 @@ type SdeGanOptions = {
     FieldGain: float
     /// Factor on the learning rate of the generator.
     GeneratorRate: float
-    /// Factor on the learning rate of the discriminator.
+    /// Factor on the learning rate of the discriminator. It must lead: where both learn alike the generator's noise dies out, and paths
+    /// become too smooth.
     DiscriminatorRate: float
     /// Further factor for the networks of initial states, in both.
     InitialRate: float
@@ -54,9 +55,9 @@ type SdeGanOptions = {
         Solver = SdeGanSolver.ReversibleHeun
         StepsPerUnit = 1
         InitialGain = 3.0
-        FieldGain = 0.5
+        FieldGain = 1.0
         GeneratorRate = 1.0
-        DiscriminatorRate = 1.0
+        DiscriminatorRate = 10.0
         InitialRate = 10.0
         DiscriminatorSteps = 1
         ErrorPenalty = 0.0

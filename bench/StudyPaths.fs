@@ -56,7 +56,7 @@ let private report (settings: Settings) variant seconds (simulated: float[,,]) (
     print settings {
         line "study_paths" variant 1 seconds with
             Notes =
-                $"Kolmogorov-Smirnov {text ks}, signature MMD {text signature}, autocorrelation of changes {text correlation}"
+                $"Kolmogorov-Smirnov {text ks}, signature MMD {signature.Value:F4} (chance {signature.Chance:F4}, p {signature.PValue:F2}), autocorrelation of changes {text correlation}"
     }
 
 let run (settings: Settings) =
@@ -103,7 +103,7 @@ let run (settings: Settings) =
 
     let gan, seconds =
         timed (fun () ->
-            let options = { SdeGanOptions.Default with Loop.Iterations = 4000 }
+            let options = { SdeGanOptions.Default with Loop.Iterations = 2000 }
             SdeGanFit.run options "t" [| "x" |] train null CancellationToken.None)
 
     report settings "SDE-GAN" seconds (gan.Model.Simulate(6UL, 0, 512)) observed

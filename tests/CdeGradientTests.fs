@@ -216,6 +216,8 @@ let private streams =
 
             Expect.equal (Tensors.live ()) before "live tensors"
             Expect.equal stream.Observations 20 "observations"
+            // Counters enter the states by their increments alone.
+            Expect.equal (other.Save()) (stream.Save()) "all that they remember"
 
         testCase "what a stream refuses"
         <| fun () ->
