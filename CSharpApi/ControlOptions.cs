@@ -39,7 +39,8 @@ public sealed record ControlOptions
 
     /// <summary>
     /// Looks at nothing later than the scheme itself does: missing values repeat the last one, before the first they are
-    /// <see cref="Assumed"/>. Default: false, which interpolates between the neighbours that exist, but for rectilinear paths.
+    /// <see cref="Assumed"/>. Default: false, which interpolates between the neighbours that exist, but for rectilinear paths. A natural
+    /// cubic spline depends on later observations in any case.
     /// </summary>
     public bool Causal { get; init; }
 
