@@ -43,6 +43,7 @@ let main arguments =
         ControlPathTests.all
         CdeTests.all
         CdeGradientTests.all
+        ResamplingTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
