@@ -58,7 +58,7 @@ public static class Cde
     /// </summary>
     /// <param name="field">F.</param>
     /// <param name="path">X. Steps never reach over a knot.</param>
-    /// <param name="z0">The initial state (..., n), usually a map of <see cref="ControlPath.First"/>; not changed.</param>
+    /// <param name="z0">The initial state (..., n) with the batch of the path, usually a map of <see cref="ControlPath.First"/>; (n) is where all series start; not changed.</param>
     /// <param name="options">Method, steps, gradient, what to save; null takes RK4 with one step from knot to knot.</param>
     /// <exception cref="ArgumentException">Channels, shapes, dtypes or an option do not fit; the message names them.</exception>
     /// <exception cref="SolveException">The solve failed on the way; the exception carries the solution up to there.</exception>

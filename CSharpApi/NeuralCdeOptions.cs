@@ -77,7 +77,7 @@ public sealed record NeuralCdeOptions : TrainingSettings
     /// <summary>The weight of each class in the loss; null weighs all subjects alike.</summary>
     public IReadOnlyList<double>? ClassWeights { get; init; }
 
-    /// <summary>The share of the subjects that decides when to stop and which parameters are kept; 0: training runs to its end.</summary>
+    /// <summary>The share of the subjects that decides which parameters are kept, and with a patience when to stop; 0: none, the last are kept.</summary>
     public double ValidationFraction { get; init; } = 0.2;
 
     /// <summary>Visits after each cut that a forecaster is trained on.</summary>
