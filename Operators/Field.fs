@@ -60,7 +60,7 @@ type Field(discretisation: Discretisation, values: Tensor) =
 
 /// Integrals of fields, and fields of given functions.
 [<RequireQualifiedAccess>]
-module Fields =
+module FieldValues =
 
     let private bad (text: string) = raise (ArgumentException text)
 

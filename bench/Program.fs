@@ -32,6 +32,8 @@ let private workloads: (string * (Settings -> unit))[] = [|
     "neural_cde_train", NeuralCde.train
     "log_signature", Signature.logSignature
     "log_ode", Signature.logOde
+    "fno2d_forward", FnoWorkload.forward
+    "fno2d_train", FnoWorkload.train
     "limits", Limits.run
     "work_precision_nonstiff", WorkPrecision.nonstiff
     "work_precision_stiff", WorkPrecision.stiff
