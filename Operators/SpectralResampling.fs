@@ -82,6 +82,39 @@ module SpectralResampling =
                 FFTNormType.Forward
             )
 
+    /// exp(2 pi i k shift) times the modes k = 0, 1, ..
+    let private turned (shift: float) (dim: int64) (modes: Tensor) : Tensor =
+        let shape = Array.create modes.shape.Length 1L
+        shape[int dim] <- modes.shape[int dim]
+        let real = if modes.dtype = torch.complex64 then torch.float32 else torch.float64
+
+        let part (f: float -> float) =
+            let values = Array.init (int shape[int dim]) (fun k -> f (2.0 * Math.PI * float k * shift))
+
+            Tensors.ofArray values shape real modes.device
+
+        modes.mul (torch.complex (part cos, part sin))
+
+    /// Of a real function at points j / n of its period, the values at j / m + shift. Temporaries join the caller's scope.
+    let internal shifted (dim: int64) (m: int64) (shift: float) (x: Tensor) : Tensor =
+        let n = x.shape[int dim]
+
+        if shift = 0.0 then
+            along dim m x
+        else
+            let modes = torch.fft.rfft (x, dim = dim, norm = FFTNormType.Forward)
+
+            let modes =
+                if n < m then
+                    turned shift dim (realModes n m dim modes)
+                elif n > m then
+                    realModes n m dim (turned shift dim modes)
+                else
+                    // The highest mode of an even grid is a cosine: its sine part vanishes at these points too.
+                    turned shift dim modes
+
+            torch.fft.irfft (modes, m, dim, FFTNormType.Forward)
+
     /// The function with the values x on other grids: x has shape (..., n1, .., nd), real or complex floating point, the result
     /// (..., sizes) and the dtype of x. Even and odd sizes, finer and coarser, each axis on its own. Gradients flow. A fresh handle.
     /// ArgumentException for an x that is not floating point or has fewer axes than sizes, and for a size below 1.

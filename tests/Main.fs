@@ -44,6 +44,7 @@ let main arguments =
         CdeTests.all
         CdeGradientTests.all
         ResamplingTests.all
+        FieldResamplingTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
