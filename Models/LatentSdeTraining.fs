@@ -192,10 +192,12 @@ module LatentSdeFit =
                 "data", ObservedPaths.digest paths
             ]
             Objectives = [| TrainingObjective.Create(moving, loss) |]
-            Extra = [|
-                if not o.LearnNoise then
-                    NamedArray.FromTensor("model.noiseLog", model.Network.NoiseLog)
-            |]
+            Extra =
+                fun () -> [|
+                    if not o.LearnNoise then
+                        NamedArray.FromTensor("model.noiseLog", model.Network.NoiseLog)
+                |]
+            Restore = ignore
             Validate = ValueNone
         }
 

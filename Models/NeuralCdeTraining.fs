@@ -243,7 +243,8 @@ module internal NeuralCdeTraining =
                         RateOf = fun name -> if name.Contains "field" then options.FieldRate else 1.0
                 }
             |]
-            Extra = [||]
+            Extra = fun () -> [||]
+            Restore = ignore
             Validate = validation |> ValueOption.map (fun (struct (_, measure)) -> measure)
         }
 

@@ -297,7 +297,8 @@ module NeuralSdeFit =
                             fun name -> if name.StartsWith("model.base", StringComparison.Ordinal) then 10.0 else 1.0
                 }
             |]
-            Extra = [| NamedArray.FromTensor("end", model.End) |]
+            Extra = fun () -> [| NamedArray.FromTensor("end", model.End) |]
+            Restore = ignore
             Validate =
                 if total > count then
                     let held = rows (fun t -> t.narrow (0L, int64 count, int64 (total - count))) all

@@ -234,7 +234,8 @@ module SdeGanFit =
                         RateOf = rateOf o.GeneratorRate
                 }
             |]
-            Extra = [||]
+            Extra = fun () -> [||]
+            Restore = ignore
             Validate = ValueNone
         }
 

@@ -58,8 +58,10 @@ type internal TrainingTask = {
     Fingerprint: (string * obj) list
     /// The losses, in the order in which they alternate.
     Objectives: TrainingObjective[]
-    /// Tensors of the model besides the parameters.
-    Extra: NamedArray[]
+    /// What checkpoints hold besides the parameters: tensors of the model, and state of the losses.
+    Extra: unit -> NamedArray[]
+    /// Takes state of the losses back from a checkpoint of a training that goes on.
+    Restore: Checkpoint -> unit
     /// A number to be lowered that decides on stopping and on the best parameters, computed without gradients.
     Validate: (TrainingStep -> float) voption
 }
@@ -71,6 +73,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
     let fingerprint = ConfigText.write (TrainingLoopOptions.pairs options @ task.Fingerprint)
     let generator = new torch.Generator(uint64 options.Seed)
     let counters = Counters.zero ()
+    let history = LearningCurve()
     let best = new ParameterSnapshot("best.", parameters)
     let average = new ParameterSnapshot("average.", parameters)
     let clock = Stopwatch.StartNew()
@@ -140,6 +143,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             use _ = torch.no_grad ()
             objective.AfterStep()
             counters.Loss <- value
+            history.Add value
             true
 
     let validate (measure: TrainingStep -> float) =
@@ -161,6 +165,8 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             else
                 counters.Stale <- counters.Stale + 1
         | ValueNone -> best.Take()
+
+        history.Close(counters.Iteration, counters.Validation)
 
     let retry () =
         if counters.Halvings >= 6 then
@@ -222,8 +228,9 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
                     for name, parameter in parameters do
                         NamedArray.FromTensor(name, parameter)
 
-                    yield! task.Extra
+                    yield! task.Extra()
                     Counters.store counters
+                    history.Store()
                     yield! (if finished then [||] else running ())
                 |]
             }
@@ -254,6 +261,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
                     TrainingState.toOptimizer $".{i}.{j}" optimizer stored
 
         TrainingState.toGenerator generator stored
+        task.Restore stored
 
     /// Puts the run where the checkpoint was written.
     let restore (path: string) : StoredTraining =
@@ -261,6 +269,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
         let training = TrainingState.read path stored fingerprint
         stored.CopyTo(seq { for name, parameter in parameters -> KeyValuePair(name, parameter :> Tensor) })
         takeCounters (Counters.load path (stored.Find "training.counters"))
+        history.Load stored
 
         if not training.Finished then
             takeRunning stored
@@ -339,6 +348,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
             Averaged = averaged
             Evaluations = counters.Evaluations
             Elapsed = TimeSpan.FromSeconds(seconds ())
+            Curve = history.Points
         }
 
     interface IDisposable with

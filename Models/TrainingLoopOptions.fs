@@ -57,6 +57,17 @@ type TrainingLoopOptions = {
         Threads = 1
     }
 
+/// A point of a learning curve.
+[<Struct>]
+type LearningCurvePoint = {
+    /// Iterations done.
+    Iteration: int
+    /// Mean loss of the updates since the point before.
+    Loss: float
+    /// The validation; NaN where there is none.
+    Validation: float
+}
+
 /// How a training ended.
 type TrainingSummary = {
     /// Iterations done.
@@ -73,6 +84,8 @@ type TrainingSummary = {
     Evaluations: int64
     /// Time spent, with that before a resume.
     Elapsed: TimeSpan
+    /// The course of the training, a point for each validation, with those before a resume.
+    Curve: LearningCurvePoint[]
 }
 
 /// Checks of options and their text in checkpoints.

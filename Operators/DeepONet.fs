@@ -74,7 +74,7 @@ type DeepONet
         |> Array.mapi (fun i channels ->
             if options.Encoder = FunctionEncoder.Sensors then
                 let count = channels * int (Array.fold (*) 1L sensors.Shape)
-                count, (fun _ field -> (OperatorValues.at sensors field).reshape ([| field.Batch; int64 count |]))
+                count, (fun _ field -> (OperatorValues.at sensors field).reshape([| field.Batch; int64 count |]))
             else
                 let against = network positions.Channels options.Trunk (channels * options.Readings)
                 this.register_module ($"encoder{i}", against)
@@ -85,13 +85,12 @@ type DeepONet
                     let values = field.Values
                     let functions = against.Values(positions.Values(at, values.dtype, values.device))
                     let clouds = functions.shape[0]
-                    let weighted = values.mul(pass.Shares at).reshape ([| field.Batch; 1L; -1L |])
+                    let weighted = values.mul(pass.Shares at).reshape([| field.Batch; 1L; -1L |])
                     // (1 or clouds, readings, channels x points) against (batch, channels x points)
                     let flat = functions.reshape ([| clouds; int64 options.Readings; -1L |])
                     torch.matmul(flat, weighted.transpose (1L, 2L)).squeeze -1L))
 
-    let branch =
-        network (Array.sumBy fst readers + parameters) options.Branch (outputs * options.Basis)
+    let branch = network (Array.sumBy fst readers + parameters) options.Branch (outputs * options.Basis)
 
     let trunk = network positions.Channels options.Trunk options.Basis
 
@@ -121,7 +120,10 @@ type DeepONet
         |]
 
         let given = torch.cat (readings, 1L)
-        let coefficients = (branch.Values (given.unsqueeze -1L)).reshape ([| batch; int64 outputs; int64 options.Basis |])
+
+        let coefficients =
+            (branch.Values(given.unsqueeze -1L)).reshape([| batch; int64 outputs; int64 options.Basis |])
+
         let first = input.Functions[0].Values
         let functions = trunk.Values(positions.Values(input.Target, first.dtype, first.device))
         let flat = functions.reshape ([| functions.shape[0]; int64 options.Basis; -1L |])

@@ -87,8 +87,8 @@ type FnoOptions = {
 
 /// A skip connection.
 [<Sealed>]
-type internal SkipLayer(kind: OperatorSkip, inputs: int, outputs: int, dtype: torch.ScalarType, generator: torch.Generator) as this
-    =
+type internal SkipLayer
+    (kind: OperatorSkip, inputs: int, outputs: int, dtype: torch.ScalarType, generator: torch.Generator) as this =
     inherit torch.nn.Module(nameof SkipLayer)
 
     do
@@ -151,8 +151,7 @@ type internal OperatorBlock
             this.register_module ("norm", layer)
             fun pass at x -> layer.Pass(pass, at, at, x)
 
-    let activate (x: Tensor) =
-        if isLast then x else OperatorActivations.apply options.Activation x
+    let activate (x: Tensor) = if isLast then x else OperatorActivations.apply options.Activation x
 
     /// The pointwise network and its skip.
     let after: Tensor -> Tensor =
@@ -174,8 +173,14 @@ type internal OperatorBlock
 
     /// `resample` brings the skips' values to the target.
     member _.Pass
-        (pass: OperatorPass, source: Discretisation, target: Discretisation, mask: Tensor, resample: Tensor -> Tensor, x: Tensor)
-        : Tensor =
+        (
+            pass: OperatorPass,
+            source: Discretisation,
+            target: Discretisation,
+            mask: Tensor,
+            resample: Tensor -> Tensor,
+            x: Tensor
+        ) : Tensor =
         let seen = if isNull mask then x else x.mul mask
         let integral = kernel.Pass(pass, source, target, seen)
         after (activate (skip.Add(resample x, norm pass target integral)))
@@ -230,13 +235,12 @@ type internal OperatorEnds
             if scalars > 0 then
                 let ones = Array.create (shape.Length - 2) 1L
 
-                let flat =
-                    input.Parameters.reshape (Array.append [| shape[0]; int64 scalars |] ones)
+                let flat = input.Parameters.reshape (Array.append [| shape[0]; int64 scalars |] ones)
 
                 flat.expand (wide (int64 scalars))
 
             if places > 0 then
-                positions.Values(at, values[0].dtype, values[0].device).expand (wide (int64 places))
+                positions.Values(at, values[0].dtype, values[0].device).expand(wide (int64 places))
         |]
 
         let joined = if all.Length = 1 then all[0] else torch.cat (all, 1L)
@@ -247,7 +251,7 @@ type internal OperatorEnds
         let y = projection.Values x
 
         if options.Residual then
-            y.add (input.Functions[0].Values.narrow (1L, 0L, int64 outputs))
+            y.add (input.Functions[0].Values.narrow(1L, 0L, int64 outputs))
         else
             y
 
@@ -276,7 +280,18 @@ type Fno
     let blocks =
         Array.init options.Layers (fun i ->
             let isLast = i = options.Layers - 1
-            new OperatorBlock(domain, options.Modes, options.Width, options.Width, parameters, isLast, options, dtype, generator))
+
+            new OperatorBlock(
+                domain,
+                options.Modes,
+                options.Width,
+                options.Width,
+                parameters,
+                isLast,
+                options,
+                dtype,
+                generator
+            ))
 
     do
         this.register_module ("ends", ends)

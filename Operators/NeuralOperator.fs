@@ -34,7 +34,7 @@ type OperatorInput(functions: Field[], parameters: Tensor, mask: Field, target: 
     let target = if isNull (box target) then functions[0].Discretisation else target
 
     /// One input function, its image wanted at its own points.
-    new(input: Field) = OperatorInput([| input |], null, Unchecked.defaultof<Field>, Unchecked.defaultof<Discretisation>)
+    new(input: Field)= OperatorInput([| input |], null, Unchecked.defaultof<Field>, Unchecked.defaultof<Discretisation>)
 
     /// The input functions; they may lie on different discretisations.
     member _.Functions = functions
@@ -83,8 +83,7 @@ type NeuralOperator(name: string, domain: Domain, inputs: int[], outputs: int, p
     abstract member Evaluate: pass: OperatorPass * input: OperatorInput -> Tensor
 
     /// Real parameters, in all.
-    member this.ParameterCount =
-        this.parameters () |> Seq.sumBy (fun (p: Modules.Parameter) -> p.numel ())
+    member this.ParameterCount = this.parameters () |> Seq.sumBy (fun (p: Modules.Parameter) -> p.numel ())
 
     /// The image of the input functions at input.Target: a fresh field; gradients flow.
     /// ArgumentException, naming sizes and remedy, for functions of other domains or numbers of channels, missing parameters, and grids that the model cannot take.
@@ -118,8 +117,7 @@ type NeuralOperator(name: string, domain: Domain, inputs: int[], outputs: int, p
         use pass = new OperatorPass(first.dtype, first.device, input.Parameters)
         let values = this.Evaluate(pass, input)
 
-        let values =
-            if Object.ReferenceEquals(values, first) then values.alias () else values
+        let values = if Object.ReferenceEquals(values, first) then values.alias () else values
 
         new Field(input.Target, values.MoveToOuterDisposeScope())
 

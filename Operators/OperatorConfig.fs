@@ -13,18 +13,24 @@ module internal OperatorValues =
         if Object.ReferenceEquals(source, target) || source.Equals target then
             values
         else
-            (ignore target; SpectralResampling.resample [||] values) // TEMP
+            (FieldResampling.upto target (new Field(source, values))).Values
 
     /// The values of a field at these points.
-    let at (target: Discretisation) (field: Field) : Tensor =
-        between field.Discretisation target field.Values
+    let at (target: Discretisation) (field: Field) : Tensor = between field.Discretisation target field.Values
 
 /// Configurations.
 [<RequireQualifiedAccess>]
 module internal OperatorConfig =
 
     /// The function spaces, the dtype and a record of options as one JSON object.
-    let write (domain: Domain) (inputs: int[]) (outputs: int) (parameters: int) (dtype: torch.ScalarType) (options: 'record) : string =
+    let write
+        (domain: Domain)
+        (inputs: int[])
+        (outputs: int)
+        (parameters: int)
+        (dtype: torch.ScalarType)
+        (options: 'record)
+        : string =
         let spaces =
             ConfigText.write [
                 "starts", box (domain.Axes |> Array.map _.Start)

@@ -21,8 +21,7 @@ type OperatorPass
         new OperatorPass(dtype, device, parameters, List(), List())
 
     /// The same pass with other scalar parameters; it shares everything else, and is freed with it.
-    member internal _.With(parameters: Tensor) =
-        new OperatorPass(dtype, device, parameters, transforms, weights)
+    member internal _.With(parameters: Tensor) = new OperatorPass(dtype, device, parameters, transforms, weights)
 
     /// Scalar parameters of the samples, (batch, parameters); null where there are none.
     member _.Parameters = parameters
@@ -81,11 +80,11 @@ type OperatorLayer(name: string) =
     inherit torch.nn.Module(name)
 
     /// The values of the image, at the points of `target`, of values (batch, channels, points) at the points of `source`.
-    abstract member Pass: pass: OperatorPass * source: Discretisation * target: Discretisation * values: Tensor -> Tensor
+    abstract member Pass:
+        pass: OperatorPass * source: Discretisation * target: Discretisation * values: Tensor -> Tensor
 
     /// The image of a field at the same points. A fresh field; gradients flow.
-    member this.Apply(field: Field) : Field =
-        this.Apply(field, field.Discretisation, null)
+    member this.Apply(field: Field) : Field = this.Apply(field, field.Discretisation, null)
 
     /// The image of a field at the points of `target`. ArgumentException for layers that act at every point by itself when the points differ.
     member this.Apply(field: Field, target: Discretisation) : Field = this.Apply(field, target, null)
@@ -99,8 +98,7 @@ type OperatorLayer(name: string) =
         use pass = new OperatorPass(field.Values.dtype, field.Values.device, parameters)
         let values = this.Pass(pass, field.Discretisation, target, field.Values)
 
-        let values =
-            if Object.ReferenceEquals(values, field.Values) then values.alias () else values
+        let values = if Object.ReferenceEquals(values, field.Values) then values.alias () else values
 
         new Field(target, values.MoveToOuterDisposeScope())
 
@@ -119,8 +117,7 @@ module internal OperatorChecks =
                 $"{layer} has parameters of {parameter.dtype} and the field values of {values.dtype}; convert one of them."
 
         if values.device_type <> parameter.device_type then
-            bad
-                $"{layer} is on {parameter.device} and the field on {values.device}; move one of them."
+            bad $"{layer} is on {parameter.device} and the field on {values.device}; move one of them."
 
     let samePoints (layer: string) (source: Discretisation) (target: Discretisation) =
         if not (Object.ReferenceEquals(source, target) || source.Equals target) then

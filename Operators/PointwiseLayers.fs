@@ -28,7 +28,8 @@ module internal OperatorActivations =
 
 /// g(x) = W f(x) + b at every point. W and b start uniform within 1 / sqrt(inputs).
 [<Sealed>]
-type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarType, generator: torch.Generator) as this =
+type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarType, generator: torch.Generator) as this
+    =
     inherit OperatorLayer(nameof PointwiseLinear)
 
     do
@@ -173,20 +174,20 @@ type FunctionNorm(channels: int, kind: FunctionNormKind, parameters: int, dtype:
         let first = if kind = FunctionNormKind.Layer then 1L else 2L
         let axes = if first = 1L then Array.append [| 1L |] points else points
         let averaged = if first = 1L then float values.shape[1] else 1.0
-        let mean (x: Tensor) = (x.mul(shares).sum (axes, keepdim = true)).div averaged
+        let mean (x: Tensor) = (x.mul(shares).sum(axes, keepdim = true)).div averaged
 
         let normal =
             if kind = FunctionNormKind.None then
                 values
             else
                 let centred = values.sub (mean values)
-                centred.mul ((mean (centred.square ())).add(1e-5).rsqrt ())
+                centred.mul ((mean (centred.square ())).add(1e-5).rsqrt())
 
         let ones = Array.create points.Length 1L
         let wide (x: Tensor) = x.reshape (Array.append x.shape ones)
 
         if isNull adaptive then
-            normal.mul(wide scale).add (wide offset)
+            normal.mul(wide scale).add(wide offset)
         else
             let given = pass.Parameters
 
@@ -197,7 +198,7 @@ type FunctionNorm(channels: int, kind: FunctionNormKind, parameters: int, dtype:
             let both = torch.matmul (given, adaptive.transpose (0L, 1L))
             let factor = both.narrow(1L, 0L, int64 channels).add scale
             let shift = both.narrow(1L, int64 channels, int64 channels).add offset
-            normal.mul(wide factor).add (wide shift)
+            normal.mul(wide factor).add(wide shift)
 
 /// Appends the place of each point as channels: cos and sin of 2 pi x / L on periodic axes, so that nothing jumps at the end, and (x - start) / L on others.
 [<Sealed>]
@@ -205,8 +206,7 @@ type Positions(domain: Domain) =
     inherit OperatorLayer(nameof Positions)
 
     /// Channels that it appends.
-    member _.Channels =
-        domain.Axes |> Array.sumBy (fun a -> if a.Boundary = Boundary.Periodic then 2 else 1)
+    member _.Channels = domain.Axes |> Array.sumBy (fun a -> if a.Boundary = Boundary.Periodic then 2 else 1)
 
     /// The channels alone, (1 or clouds, Channels, points).
     member internal _.Values(discretisation: Discretisation, dtype: torch.ScalarType, device: torch.Device) : Tensor =

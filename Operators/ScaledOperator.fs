@@ -24,10 +24,10 @@ type ChannelScale = {
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let wide = new Field(field.Discretisation, field.Values.``to`` torch.float64)
-        let means = (FieldValues.mean wide).mean ([| 0L |])
+        let means = (FieldValues.mean wide).mean([| 0L |])
         let points = Array.create (wide.Values.shape.Length - 2) 1L
         let centred = wide.Values.sub (means.reshape (Array.append [| means.shape[0] |] points))
-        let variances = (FieldValues.mean (wide.With(centred.square ()))).mean ([| 0L |])
+        let variances = (FieldValues.mean (wide.With(centred.square ()))).mean([| 0L |])
         let means = Tensors.toArray means
 
         let deviations =
@@ -39,7 +39,8 @@ type ChannelScale = {
 /// Another operator between functions in units of their own: channels of inputs are taken less their mean over their deviation, those of the image back,
 /// so that the inner operator sees numbers near 1. The numbers are constants, stored with the model.
 [<Sealed>]
-type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: ChannelScale, scalars: ChannelScale) as this =
+type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: ChannelScale, scalars: ChannelScale) as this
+    =
     inherit
         NeuralOperator(
             nameof ScaledOperator,
@@ -73,8 +74,7 @@ type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: Chann
         let make (values: float[]) = Tensors.ofArray values shape like.dtype like.device
         struct (make scale.Means, make scale.Deviations)
 
-    let isIdentity (scale: ChannelScale) =
-        Array.forall ((=) 0.0) scale.Means && Array.forall ((=) 1.0) scale.Deviations
+    let isIdentity (scale: ChannelScale) = Array.forall ((=) 0.0) scale.Means && Array.forall ((=) 1.0) scale.Deviations
 
     let down (points: int) (scale: ChannelScale) (x: Tensor) =
         if isIdentity scale then
@@ -102,8 +102,7 @@ type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: Chann
     override _.Kind = "scaled"
 
     override _.Config =
-        let numbers (values: float[]) =
-            JsonArray [| for v in values -> JsonValue.Create<float> v :> JsonNode |]
+        let numbers (values: float[]) = JsonArray [| for v in values -> JsonValue.Create<float> v :> JsonNode |]
 
         let scale (s: ChannelScale) =
             let json = JsonObject()
@@ -125,11 +124,7 @@ type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: Chann
                 input.Functions
                 inputs
 
-        let given =
-            if isNull input.Parameters then
-                null
-            else
-                down 0 scalars input.Parameters
+        let given = if isNull input.Parameters then null else down 0 scalars input.Parameters
 
         let image = inner.Evaluate(pass.With given, OperatorInput(functions, given, input.Mask, input.Target))
         let image = up (image.shape.Length - 2) output image

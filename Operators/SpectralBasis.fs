@@ -27,6 +27,7 @@ type internal AxisBasis = {
     member b.Count = if b.Series = AxisSeries.Fourier then 2 * b.Modes - 1 else b.Modes
     /// Whether coefficients are complex.
     member b.IsComplex = b.Series = AxisSeries.Fourier || b.Series = AxisSeries.HalfFourier
+
     /// The wave numbers of the coefficients, in their order.
     member b.WaveNumbers: int[] =
         let modes = b.Modes
@@ -60,8 +61,7 @@ module internal SpectralBasis =
             if m < 1 then
                 bad $"Axis {i} keeps {m} modes; keep at least 1.")
 
-        let isFourier (axis: Axis) =
-            axis.Boundary = Boundary.Periodic || axis.Boundary = Boundary.Open
+        let isFourier (axis: Axis) = axis.Boundary = Boundary.Periodic || axis.Boundary = Boundary.Open
 
         let half = Array.tryFindIndexBack isFourier domain.Axes
 
@@ -80,11 +80,7 @@ module internal SpectralBasis =
                 else
                     axis.Length
 
-            {
-                Series = series
-                Modes = modes[i]
-                Period = period
-            })
+            { Series = series; Modes = modes[i]; Period = period })
 
     /// The most modes that these points hold apart from each other.
     let mostModes (basis: AxisBasis) (points: AxisPoints) : int =
@@ -128,11 +124,7 @@ module internal SpectralBasis =
         let re = Array.zeroCreate (k.Length * n)
         let im = if basis.IsComplex then Array.zeroCreate re.Length else [||]
 
-        let turn =
-            if basis.IsComplex then
-                2.0 * Math.PI / basis.Period
-            else
-                Math.PI / basis.Period
+        let turn = if basis.IsComplex then 2.0 * Math.PI / basis.Period else Math.PI / basis.Period
 
         for i in 0 .. k.Length - 1 do
             for j in 0 .. n - 1 do
@@ -186,7 +178,8 @@ module internal SpectralBasis =
         struct (re, im)
 
     // Matrices of uniform points, by what determines them. They are plain arrays: no native memory is kept.
-    let private known = ConcurrentDictionary<struct (bool * AxisBasis * AxisPoints), struct (float[] * float[])>()
+    let private known =
+        ConcurrentDictionary<struct (bool * AxisBasis * AxisPoints), struct (float[] * float[])>()
 
     let private remembered (isAnalysis: bool) (basis: AxisBasis) (points: AxisPoints) make =
         if points.Layout = PointLayout.Irregular then

@@ -66,18 +66,13 @@ type SpectralConvolution
 
     let mutable active = bases
 
-    let withModes (fewer: int[]) =
-        Array.map2 (fun (b: AxisBasis) m -> { b with Modes = m }) bases fewer
+    let withModes (fewer: int[]) = Array.map2 (fun (b: AxisBasis) m -> { b with Modes = m }) bases fewer
 
     /// Where the modes in use lie among all.
     let ranges (inUse: AxisBasis[]) =
         Array.map2
             (fun (all: AxisBasis) (some: AxisBasis) ->
-                let start =
-                    if all.Series = AxisSeries.Fourier then
-                        int64 (all.Modes - some.Modes)
-                    else
-                        0L
+                let start = if all.Series = AxisSeries.Fourier then int64 (all.Modes - some.Modes) else 0L
 
                 struct (start, int64 some.Count))
             bases
@@ -87,7 +82,9 @@ type SpectralConvolution
         if fewer.Length <> modes.Length || Array.exists2 (fun m most -> m < 1 || m > most) fewer modes then
             let got = String.Join(", ", fewer)
             let most = String.Join(", ", modes)
-            OperatorChecks.bad $"{what} [{got}] must have one number for each axis, from 1 up to the modes of the layer [{most}]."
+
+            OperatorChecks.bad
+                $"{what} [{got}] must have one number for each axis, from 1 up to the modes of the layer [{most}]."
 
     do
         this.register_module ("weights", weights)
@@ -127,9 +124,10 @@ type SpectralConvolution
         use _ = torch.NewDisposeScope()
         (weights.Assemble(ranges active)).MoveToOuterDisposeScope()
 
-    override _.Pass(pass, source, target, values) =
+    override this.Pass(pass, source, target, values) =
         OperatorChecks.domain (nameof SpectralConvolution) domain source
         OperatorChecks.channels (nameof SpectralConvolution) inputs values
+        OperatorChecks.dtype (nameof SpectralConvolution) (Seq.head (this.parameters ())) values
 
         if not (Object.ReferenceEquals(source, target)) then
             OperatorChecks.domain (nameof SpectralConvolution) domain target
@@ -149,9 +147,9 @@ type SpectralConvolution
             else
                 // Modes first: for each mode (batch, inputs) times (inputs, outputs).
                 let total = Array.fold (*) 1L counts
-                let byMode = coefficients.reshape([| batch; int64 inputs; total |]).permute (2L, 0L, 1L)
+                let byMode = coefficients.reshape([| batch; int64 inputs; total |]).permute(2L, 0L, 1L)
                 let mixed = torch.bmm (byMode, w.reshape ([| total; int64 inputs; int64 outputs |]))
-                mixed.permute(1L, 2L, 0L).reshape (Array.append [| batch; int64 outputs |] counts)
+                mixed.permute(1L, 2L, 0L).reshape(Array.append [| batch; int64 outputs |] counts)
 
         (if Object.ReferenceEquals(source, target) then
              forward

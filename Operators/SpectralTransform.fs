@@ -55,7 +55,7 @@ type internal SpectralTransform
             | AxisSeries.Fourier -> torch.view_as_complex (pairs rows (struct (re, im)))
             | AxisSeries.HalfFourier ->
                 let both = pairs rows (struct (re, Array.map (fun v -> sign * v) im))
-                both.transpose(1L, 2L).reshape ([| 2L * rows; -1L |])
+                both.transpose(1L, 2L).reshape([| 2L * rows; -1L |])
             | _ -> Tensors.ofArray re [| rows; int64 re.Length / rows |] dtype device
 
         result.MoveToOuterDisposeScope()
@@ -83,7 +83,7 @@ type internal SpectralTransform
             let struct (re, im) = SpectralBasis.at bases[i] discretisation.Domain[i] own
             let im = if im.Length = 0 then Array.zeroCreate re.Length else im
             let values = torch.view_as_complex (pairs counts[i] (struct (re, im)))
-            values.reshape([| counts[i]; int64 clouds; int64 n |]).permute (1L, 2L, 0L)
+            values.reshape([| counts[i]; int64 clouds; int64 n |]).permute(1L, 2L, 0L)
 
         let combined (pick: int -> float[]) (functions: Tensor[]) =
             // exact products in double precision would need complex128 throughout; dtype is enough for what it multiplies
@@ -93,7 +93,7 @@ type internal SpectralTransform
 
             scaled
             |> Array.reduce (fun product f ->
-                (product.unsqueeze(-1L).mul (f.unsqueeze -2L)).reshape ([| int64 clouds; int64 n; -1L |]))
+                (product.unsqueeze(-1L).mul(f.unsqueeze -2L)).reshape([| int64 clouds; int64 n; -1L |]))
 
         let functions = Array.init d axisFunctions
         let weights = (discretisation.Weights(dtype, device)).unsqueeze -1L
@@ -108,15 +108,19 @@ type internal SpectralTransform
 
         let real (z: Tensor) (conjugate: bool) =
             if isComplex then
-                let parts = torch.view_as_real (if conjugate then z.conj().resolve_conj () else z.resolve_conj ())
+                let parts = torch.view_as_real (if conjugate then z.conj().resolve_conj() else z.resolve_conj ())
                 parts.reshape ([| int64 clouds; int64 n; -1L |])
             else
-                torch.real(z).contiguous ()
+                torch.real(z).contiguous()
 
         // Analysis: (clouds, points, columns); synthesis the real part of coefficients times functions, so conjugate pairs (re, -im).
         let analysis = (real (combined analysisFactor functions) true).mul weights
         let synthesis = real (combined synthesisFactor functions) true
-        [| analysis.MoveToOuterDisposeScope(); synthesis.transpose(1L, 2L).contiguous().MoveToOuterDisposeScope() |]
+
+        [|
+            analysis.MoveToOuterDisposeScope()
+            synthesis.transpose(1L, 2L).contiguous().MoveToOuterDisposeScope()
+        |]
 
     let onClouds = if discretisation.IsProduct then [||] else detached (cloudMatrices ())
 
@@ -154,7 +158,7 @@ type internal SpectralTransform
             let apart =
                 x.reshape (Array.concat [ shape[.. axis - 1]; [| shape[axis] / 2L; 2L |]; shape[axis + 1 ..] ])
 
-            torch.view_as_complex (apart.movedim([| int64 axis + 1L |], [| -1L |]).contiguous ())
+            torch.view_as_complex (apart.movedim([| int64 axis + 1L |], [| -1L |]).contiguous())
 
     let split (axis: int) (z: Tensor) =
         let real = torch.view_as_real (z.contiguous ())
@@ -231,7 +235,7 @@ type internal SpectralTransform
         else
             let flat =
                 if isComplex then
-                    (torch.view_as_real (coefficients.contiguous ())).reshape (Array.append shape[..1] [| -1L |])
+                    (torch.view_as_real (coefficients.contiguous ())).reshape(Array.append shape[..1] [| -1L |])
                 else
                     coefficients.reshape (Array.append shape[..1] [| -1L |])
 

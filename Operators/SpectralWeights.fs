@@ -107,8 +107,7 @@ type internal SpectralWeights
         match kind with
         | SpectralWeightKind.Dense
         | SpectralWeightKind.Separable ->
-            let deviation =
-                if kind = SpectralWeightKind.Separable then 1.0 else deviation
+            let deviation = if kind = SpectralWeightKind.Separable then 1.0 else deviation
 
             [| draw "weight" deviation dims |]
         | SpectralWeightKind.Cp ->
@@ -149,8 +148,7 @@ type internal SpectralWeights
 
         x
 
-    let number (x: Tensor) =
-        if isComplex then torch.view_as_complex (x.contiguous ()) else x
+    let number (x: Tensor) = if isComplex then torch.view_as_complex (x.contiguous ()) else x
 
     let assemble (x: Tensor[]) : Tensor =
         let n = dims.Length
@@ -173,7 +171,7 @@ type internal SpectralWeights
             for i in 1 .. n - 1 do
                 chain <- torch.tensordot (chain, x[i], [| int64 i + 1L |], [| 0L |])
 
-            chain.squeeze(0L).squeeze (int64 n)
+            chain.squeeze(0L).squeeze(int64 n)
         | _ -> x[0]
 
     /// Parameters of all parts, real numbers counted.
@@ -181,9 +179,7 @@ type internal SpectralWeights
 
     /// The weights of a range (start, count) of the coefficients of each axis: (counts, inputs, outputs), or (counts, channels) of separable ones.
     member _.Assemble(ranges: struct (int64 * int64)[]) : Tensor =
-        parts
-        |> Array.mapi (fun part value -> number (narrowed part ranges value))
-        |> assemble
+        parts |> Array.mapi (fun part value -> number (narrowed part ranges value)) |> assemble
 
     /// Sets to zero the weights outside of these ranges.
     member _.ClearOutside(ranges: struct (int64 * int64)[]) =
@@ -200,7 +196,7 @@ type internal SpectralWeights
                     let size = value.shape[axis]
 
                     if start > 0L then
-                        value.narrow(int64 axis, 0L, start).zero_ () |> ignore
+                        value.narrow(int64 axis, 0L, start).zero_() |> ignore
 
                     if start + count < size then
-                        value.narrow(int64 axis, start + count, size - start - count).zero_ () |> ignore)
+                        value.narrow(int64 axis, start + count, size - start - count).zero_() |> ignore)

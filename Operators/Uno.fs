@@ -133,7 +133,18 @@ type Uno
             let before = width (max 0 (i - 1))
             let incoming = before + (if seen i >= 0 && i > 0 then width (seen i) else 0)
             let isLast = i = count - 1
-            new OperatorBlock(domain, options.Modes[i * d .. (i + 1) * d - 1], incoming, width i, parameters, isLast, options.Block(d, i), dtype, generator))
+
+            new OperatorBlock(
+                domain,
+                options.Modes[i * d .. (i + 1) * d - 1],
+                incoming,
+                width i,
+                parameters,
+                isLast,
+                options.Block(d, i),
+                dtype,
+                generator
+            ))
 
     do
         this.register_module ("ends", ends)
@@ -189,7 +200,18 @@ type Uno
             let target = scaled at factor
             let source = grid
             let bring (v: Tensor) = OperatorValues.between source target v
-            x <- blocks[i].Pass(pass, source, target, (if factor = options.Scalings[i] && i = 0 then mask else null), bring, x)
+
+            x <-
+                blocks[i]
+                    .Pass(
+                        pass,
+                        source,
+                        target,
+                        (if factor = options.Scalings[i] && i = 0 then mask else null),
+                        bring,
+                        x
+                    )
+
             images[i] <- x
             grids[i] <- target
             grid <- target

@@ -13,51 +13,30 @@ module OperatorLaws =
 
     let private size (a: Tensor) = max 1e-300 (a.abs().max().ToDouble())
 
-    /// Smooth functions on a domain with `channels` channels, samples unlike each other: sums of low modes, with the domain's conditions.
-    let functions (domain: Domain) (channels: int) (seed: int) (sample: int) (most: int) : float[] -> float[] =
-        let random = Random(seed + 1000 * sample)
-
-        let waves =
-            Array.init channels (fun _ ->
-                Array.init 6 (fun _ ->
-                    let k = Array.init domain.Dimension (fun _ -> random.Next(-most, most + 1))
-                    struct (k, 2.0 * random.NextDouble() - 1.0, 2.0 * Math.PI * random.NextDouble())))
-
-        let one (axis: Axis) (k: int) (phase: float) (x: float) =
-            let z = (x - axis.Start) / axis.Length
-
-            match axis.Boundary with
-            | Boundary.Periodic -> cos (2.0 * Math.PI * float k * z + phase)
-            | Boundary.Dirichlet -> sin (Math.PI * float (abs k + 1) * z)
-            | Boundary.Neumann -> cos (Math.PI * float k * z)
-            | _ -> cos (1.3 * float k * z + phase)
-
-        fun x ->
-            waves
-            |> Array.map (
-                Array.sumBy (fun (struct (k, amplitude, phase)) ->
-                    let mutable product = amplitude
-
-                    for i in 0 .. k.Length - 1 do
-                        product <- product * one domain[i] k[i] (phase * float (i + 1)) x[i]
-
-                    product)
-            )
-
-    /// A batch of such functions at the points of a discretisation.
+    /// A batch of smooth functions, unlike each other, with modes up to `most` of the domain's series (cubic polynomials on open axes), in float64.
     let field (discretisation: Discretisation) (batch: int) (channels: int) (seed: int) (most: int) : Field =
         use _ = torch.NewDisposeScope()
+        let d = discretisation.Domain.Dimension
 
         let samples =
             Array.init batch (fun sample ->
-                let f = functions discretisation.Domain channels seed sample most
-                (FieldValues.ofFunction 1 torch.float64 discretisation f).Values)
+                let functions =
+                    Array.init channels (fun c ->
+                        let one = SpaceFunctions.random (seed + 1000 * sample + 10 * c) discretisation.Domain
+                        one (Array.create d most) (Array.zeroCreate d))
+
+                (SpaceFunctions.field discretisation (fun x -> functions |> Array.map (fun f -> f x))).Values)
 
         new Field(discretisation, (torch.cat (samples, 0L)).MoveToOuterDisposeScope())
 
     /// Differences of the image at the points of `at`, from one discretisation of the input to the next, relative to the image; the order is the slope
     /// against the number of points of an axis.
-    let refinement (apply: Field -> Discretisation -> Field) (grids: Discretisation[]) (at: Discretisation) (channels: int) : float[] =
+    let refinement
+        (apply: Field -> Discretisation -> Field)
+        (grids: Discretisation[])
+        (at: Discretisation)
+        (channels: int)
+        : float[] =
         use _ = torch.NewDisposeScope()
         let images = grids |> Array.map (fun grid -> (apply (field grid 2 channels 11 2) at).Values)
         let last = images[images.Length - 1]
@@ -77,8 +56,12 @@ module OperatorLaws =
 
         {
             Law = $"{name} converges as its input is refined"
-            Holds = Array.pairwise errors |> Array.forall (fun (coarse, fine) -> fine < 1e-11 || fine <= coarse / factor)
-            Detail = "relative differences from the finest: " + String.Join(", ", errors |> Array.map (fun e -> $"{e:g3}"))
+            Holds =
+                Array.pairwise errors
+                |> Array.forall (fun (coarse, fine) -> fine < 1e-11 || fine <= coarse / factor)
+            Detail =
+                "relative differences from the finest: "
+                + String.Join(", ", errors |> Array.map (fun e -> $"{e:g3}"))
         }
 
     /// The image of functions with few modes is the same, to rounding, from every one of these grids.
@@ -144,12 +127,12 @@ module OperatorLaws =
         : LawResult =
         use _ = torch.NewDisposeScope()
         use generator = new torch.Generator(7UL)
-        let input = (field grid 2 channels 14 2).Values.requires_grad_ ()
+        let input = (field grid 2 channels 14 2).Values.requires_grad_()
         let probe: Tensor = (field grid 1 1 15 3).Values
 
         let loss (x: Tensor) =
             let y = (apply (new Field(grid, x))).Values
-            (y.mul(probe).sum ()).add (y.square().mean ())
+            (y.mul(probe).sum()).add(y.square().mean())
 
         let tracked = Array.append [| input |] [| for p in parameters -> p :> Tensor |]
 
@@ -172,7 +155,7 @@ module OperatorLaws =
                     [ 1..2 ]
                     |> List.map (fun _ ->
                         let direction = torch.randn (x.shape, dtype = Nullable torch.float64, generator = generator)
-                        let move (s: float) = x.add_ (direction.mul (s)) |> ignore
+                        let move (s: float) = x.add_ (direction.mul (s.ToScalar())) |> ignore
                         move step
                         let up = (loss input).ToDouble()
                         move (-2.0 * step)

@@ -69,6 +69,6 @@ module internal SpaceFunctions =
 
     /// Their values at the points of a discretisation, in float64.
     let field (discretisation: Discretisation) (f: float[] -> float[]) : Field =
-        Fields.ofFunction 1 torch.float64 discretisation f
+        FieldValues.ofFunction 1 torch.float64 discretisation f
 
     let gap (a: Field) (b: Field) = a.Values.sub(b.Values).abs().max().ToDouble()

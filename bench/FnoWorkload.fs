@@ -32,10 +32,10 @@ type private ByHand(generator: torch.Generator) =
     let spectral (x: Tensor) (weights: Modules.Parameter[]) =
         let hat = torch.fft.rfft2 (x, norm = FFTNormType.Forward)
         let weight i = torch.view_as_complex (weights[i] :> Tensor)
-        let low = torch.einsum ("bixy,ioxy->boxy", [| hat.narrow(2L, 0L, m).narrow (3L, 0L, m); weight 0 |])
+        let low = torch.einsum ("bixy,ioxy->boxy", [| hat.narrow(2L, 0L, m).narrow(3L, 0L, m); weight 0 |])
 
         let high =
-            torch.einsum ("bixy,ioxy->boxy", [| hat.narrow(2L, size - m, m).narrow (3L, 0L, m); weight 1 |])
+            torch.einsum ("bixy,ioxy->boxy", [| hat.narrow(2L, size - m, m).narrow(3L, 0L, m); weight 1 |])
 
         let middle = torch.zeros ([| x.shape[0]; c; size - 2L * m; m |], dtype = Nullable hat.dtype)
         let columns = torch.cat ([| low; middle; high |], 2L)
@@ -57,7 +57,7 @@ type private ByHand(generator: torch.Generator) =
         let mutable v = conv x lift null
 
         for i in 0..3 do
-            v <- (spectral v corners[i]).add_ (conv v skips[i] offsets[i])
+            v <- (spectral v corners[i]).add_(conv v skips[i] offsets[i])
 
             if i < 3 then
                 v <- torch.nn.functional.gelu v
@@ -65,9 +65,9 @@ type private ByHand(generator: torch.Generator) =
         conv (torch.nn.functional.gelu (conv v first firstOffset)) last null
 
 let private places =
-    let axis = torch.arange(size).``to``(torch.float32).div ((float size).ToScalar())
-    let x = axis.reshape([| 1L; 1L; size; 1L |]).expand ([| int64 batch; 1L; size; size |])
-    let y = axis.reshape([| 1L; 1L; 1L; size |]).expand ([| int64 batch; 1L; size; size |])
+    let axis = torch.arange(size).``to``(torch.float32).div((float size).ToScalar())
+    let x = axis.reshape([| 1L; 1L; size; 1L |]).expand([| int64 batch; 1L; size; size |])
+    let y = axis.reshape([| 1L; 1L; 1L; size |]).expand([| int64 batch; 1L; size; size |])
     (torch.cat ([| x; y |], 1L)).DetachFromDisposeScope()
 
 let private data () =
@@ -126,7 +126,7 @@ let train (settings: Settings) =
     let step (optimizer: Modules.OptimizerHelper) (call: Tensor -> Tensor) =
         use _ = torch.NewDisposeScope()
         optimizer.zero_grad ()
-        let loss = (call (torch.cat ([| x; places |], 1L))).sub(target).square().mean ()
+        let loss = (call (torch.cat ([| x; places |], 1L))).sub(target).square().mean()
         loss.backward ()
         optimizer.step () |> ignore
 

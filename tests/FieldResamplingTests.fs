@@ -161,7 +161,7 @@ let private axes = [
         use _ = torch.NewDisposeScope()
         let circle = Axis.Periodic 1.0
         let cells = line (AxisPoints.Uniform(circle, 4, PointLayout.Cells))
-        let wave points = Fields.ofFunction 1 torch.float64 points (fun x -> [| sin (4.0 * Math.PI * x[0]) |])
+        let wave points = FieldValues.ofFunction 1 torch.float64 points (fun x -> [| sin (4.0 * Math.PI * x[0]) |])
 
         for target in
             [

@@ -36,7 +36,8 @@ let private train (options: TrainingLoopOptions) validated (spoil: TrainingStep 
         Config = "{}"
         Fingerprint = [ "data", "sine" ]
         Objectives = [| TrainingObjective.Create(parameters, loss) |]
-        Extra = [||]
+        Extra = fun () -> [||]
+        Restore = ignore
         Validate =
             if validated then
                 ValueSome(fun _ -> network.call(x).sub(y).square().mean().ToDouble())
@@ -233,7 +234,8 @@ let private alternating =
             Config = "{}"
             Fingerprint = []
             Objectives = [| objective "a" a b 1 1.0 ignore; objective "b" b a 2 0.0 box |]
-            Extra = [||]
+            Extra = fun () -> [||]
+            Restore = ignore
             Validate = ValueNone
         }
 

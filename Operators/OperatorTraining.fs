@@ -1,0 +1,411 @@
+// Learning operators from data.
+namespace Continuum
+
+open System
+open System.Threading
+open TorchSharp
+
+/// How points are taken from the training functions.
+type ResolutionPlan =
+    /// Every batch at a resolution drawn from the strides.
+    | Mixed = 0
+    /// The strides one after another, each for the same share of the iterations: from coarse to fine is a curriculum.
+    | Curriculum = 1
+
+/// How an operator of motions is trained, frame by frame.
+type RolloutOptions = {
+    /// Frames that are computed with gradients, each from those before.
+    Unroll: int
+    /// Frames that are computed first, without gradients, so that the operator learns to go on from its own errors (the pushforward trick: Brandstetter,
+    /// Worrall and Welling 2022).
+    Pushforward: int
+    /// Deviation of the noise on the frames that a step starts from, as a multiple of the frames' own deviation.
+    Noise: float
+} with
+
+    /// One frame at a time, no noise.
+    static member Default = {
+        Unroll = 1
+        Pushforward = 0
+        Noise = 0.0
+    }
+
+/// Everything that the training of an operator can be told.
+type OperatorTrainingOptions = {
+    /// Passes over the data.
+    Epochs: int
+    /// The loop: batch size, optimiser, rate, schedule, seed, checkpoints. Iterations is found from Epochs; ValidateEvery counts epochs.
+    Loop: TrainingLoopOptions
+    /// What is lowered: terms of the prediction and the truth.
+    Terms: LossTerm[]
+    /// How the terms are balanced.
+    Balance: BalanceRule
+    /// Strides of the training points: 1 takes all, 2 every second of each axis. Several: several resolutions.
+    Strides: int[]
+    /// How several strides are used.
+    Resolutions: ResolutionPlan
+    /// For operators of motions.
+    Rollout: RolloutOptions
+} with
+
+    /// 100 epochs of batches of 20, AdamW at 1e-3 with one cycle and a decay of 1e-4, relative L2 norm, all points.
+    static member Default = {
+        Epochs = 100
+        Loop = {
+            TrainingLoopOptions.Default with
+                BatchSize = 20
+                Optimizer = OptimizerKind.AdamW
+                LearningRate = 1e-3
+                Schedule = LearningRateSchedule.OneCycle
+                WeightDecay = 1e-4
+                ClipNorm = 10.0
+                ValidateEvery = 1
+        }
+        Terms = [| LossTerms.distance "relative L2" 1.0 FieldNorm.L2 LossOptions.Default |]
+        Balance = BalanceRule.Constant
+        Strides = [| 1 |]
+        Resolutions = ResolutionPlan.Mixed
+        Rollout = RolloutOptions.Default
+    }
+
+/// Samples of a data set as inputs of a model.
+[<RequireQualifiedAccess>]
+module internal OperatorSamples =
+
+    /// Moves a field.
+    let onto (device: torch.Device) (field: Field) : Field =
+        if isNull (box field) || field.Values.device_type = device.``type`` then
+            field
+        else
+            field.With(field.Values.``to`` device)
+
+    /// Samples of these numbers: input and truth.
+    let take (device: torch.Device) (data: OperatorDataset) (indices: int[]) : struct (OperatorInput * Field) =
+        let all = indices.Length = data.Count
+
+        let part (field: Field) =
+            if all then field else FieldParts.take indices field
+            |> onto device
+
+        let functions = data.Inputs |> Array.map (fun (_, f) -> part f)
+
+        let parameters =
+            if isNull data.Parameters then null
+            elif all then data.Parameters.``to`` device
+            else (FieldParts.rows indices data.Parameters).``to`` device
+
+        let mask = if isNull (box data.Mask) then data.Mask else part data.Mask
+        let truth = part (snd data.Output)
+        struct (OperatorInput(functions, parameters, mask, truth.Discretisation), truth)
+
+    /// Indices of consecutive batches of at most so many.
+    let batches (count: int) (size: int) : int[][] =
+        Array.init ((count + size - 1) / size) (fun b -> [| b * size .. min count ((b + 1) * size) - 1 |])
+
+    /// Throws ArgumentException, naming what differs, where data do not fit a model.
+    let check (model: NeuralOperator) (name: string) (data: OperatorDataset) =
+        let bad (text: string) = raise (ArgumentException text)
+        let inputs = data.Inputs |> Array.map (fun (_, f) -> f.Channels)
+        let text (values: int[]) = String.Join(", ", values)
+
+        if inputs <> model.InputChannels then
+            bad $"The {name} have input functions with [{text inputs}] channels; the model takes [{text model.InputChannels}]."
+
+        let output = snd data.Output
+
+        if output.Channels <> model.OutputChannels then
+            bad $"The {name} have {output.Channels} output channels; the model gives {model.OutputChannels}."
+
+        for name', field in Array.append data.Inputs [| data.Output |] do
+            if not (field.Domain.Equals model.Domain) then
+                bad $"'{name'}' of the {name} lives on {field.Domain}; the model is made for {model.Domain}."
+
+        if data.ParameterNames.Length <> model.ScalarParameters then
+            bad
+                $"The {name} have {data.ParameterNames.Length} scalar parameters; the model takes {model.ScalarParameters}."
+
+        let parameter = model.parameters () |> Seq.head
+
+        if output.Values.dtype <> parameter.dtype then
+            bad $"The {name} are {output.Values.dtype} and the model {parameter.dtype}; convert the data with To."
+
+/// Training and evaluation of operators.
+[<RequireQualifiedAccess>]
+module OperatorTraining =
+
+    let private bad (text: string) = raise (ArgumentException text)
+
+    let private checkOptions (o: OperatorTrainingOptions) =
+        OptionChecks.atLeast 1 "Epochs" o.Epochs
+        OptionChecks.atLeast 1 "Unroll" o.Rollout.Unroll
+        OptionChecks.atLeast 0 "Pushforward" o.Rollout.Pushforward
+
+        if not (o.Rollout.Noise >= 0.0 && Double.IsFinite o.Rollout.Noise) then
+            bad $"Noise must not be negative; got {o.Rollout.Noise}."
+
+        if o.Strides.Length = 0 then
+            bad "Training needs at least one stride; 1 takes all points."
+
+        o.Strides
+        |> Array.iteri (fun i s ->
+            if s < 1 then
+                bad $"Stride {i} is {s}; strides are at least 1.")
+
+    let private maskOf (input: OperatorInput) (truth: Field) =
+        if isNull (box input.Mask) then
+            None
+        elif OperatorLosses.same input.Mask.Discretisation truth.Discretisation then
+            Some input.Mask
+        else
+            Some(FieldResampling.upto truth.Discretisation input.Mask)
+
+    let private prediction (input: OperatorInput) (image: Field) (truth: Field) : OperatorPrediction = {
+        Inputs = input.Functions
+        Prediction = image
+        Truth = Some truth
+        Mask = maskOf input truth
+    }
+
+    /// The loss of one batch of an operator of motions: frames drawn from the whole motion.
+    let private motionLoss
+        (o: OperatorTrainingOptions)
+        (model: Autoregressive)
+        (total: OperatorPrediction -> Tensor)
+        (step: TrainingStep)
+        (struct (input: OperatorInput, truth: Field))
+        : Tensor =
+        let components = int64 model.Components
+        let frames = torch.cat ([| input.Functions[0].Values; truth.Values |], 1L)
+        let count = int (frames.shape[1] / components)
+        let needed = model.History + o.Rollout.Pushforward + o.Rollout.Unroll
+
+        if count < needed then
+            bad
+                $"Motions have {count} frames; {model.History} that the operator sees, {o.Rollout.Pushforward} of pushforward and {o.Rollout.Unroll} to learn need {needed}."
+
+        let first =
+            torch
+                .randint(int64 (count - needed + 1), [| 1L |], generator = step.Generator, dtype = torch.int64)
+                .ToInt64()
+
+        let at (frame: int64) (length: int) =
+            frames.narrow (1L, frame * components, int64 length * components)
+
+        let window = at first model.History
+
+        let mutable window =
+            if o.Rollout.Noise = 0.0 then
+                window
+            else
+                let noise =
+                    torch.randn (window.shape, dtype = Nullable window.dtype, generator = step.Generator)
+
+                window.add ((noise.``to`` window.device).mul (o.Rollout.Noise * window.std().ToDouble()))
+
+        use pass = new OperatorPass(window.dtype, window.device, input.Parameters)
+
+        do
+            use _ = torch.no_grad ()
+
+            for _ in 1 .. o.Rollout.Pushforward do
+                window <- model.Moved(window, model.Step(pass, input, window))
+
+        let images = Array.zeroCreate<Tensor> o.Rollout.Unroll
+
+        for i in 0 .. images.Length - 1 do
+            images[i] <- model.Step(pass, input, window)
+
+            if i < images.Length - 1 then
+                window <- model.Moved(window, images[i])
+
+        let wanted = at (first + int64 (model.History + o.Rollout.Pushforward)) o.Rollout.Unroll
+        let image = if images.Length = 1 then images[0] else torch.cat (images, 1L)
+        let points = input.Functions[0].Discretisation
+        total (prediction input (new Field(points, image)) (new Field(points, wanted)))
+
+    /// The image of all samples, in batches, at the points of the data's output (or given points): (samples, channels, points) on the CPU. No gradients.
+    let predictAt (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) (target: Discretisation) : Field =
+        OperatorSamples.check model "data" data
+        OptionChecks.atLeast 1 "batchSize" batchSize
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let device = (model.parameters () |> Seq.head).device
+        let target = if isNull (box target) then (snd data.Output).Discretisation else target
+
+        let parts =
+            OperatorSamples.batches data.Count batchSize
+            |> Array.map (fun indices ->
+                use _ = torch.NewDisposeScope()
+                let struct (input, _) = OperatorSamples.take device data indices
+
+                let asked =
+                    if target.CloudCount > 1 then
+                        input.Target
+                    else
+                        target
+
+                let image = model.Apply(OperatorInput(input.Functions, input.Parameters, input.Mask, asked))
+                image.Values.cpu().MoveToOuterDisposeScope())
+
+        new Field(target, (torch.cat (parts, 0L)).MoveToOuterDisposeScope())
+
+    /// The image of all samples at the points of the data's output.
+    let predict (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : Field =
+        predictAt model data batchSize Unchecked.defaultof<Discretisation>
+
+    let private errorsIn (norm: FieldNorm) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[] =
+        use _ = torch.no_grad ()
+        let device = (model.parameters () |> Seq.head).device
+
+        OperatorSamples.batches data.Count batchSize
+        |> Array.collect (fun indices ->
+            use _ = torch.NewDisposeScope()
+            let struct (input, truth) = OperatorSamples.take device data indices
+            let image = model.Apply input
+            let options = { LossOptions.Default with Mask = maskOf input truth }
+            Tensors.toArray (OperatorLosses.distances norm options image truth))
+
+    /// The relative distance of each sample's image from the truth in a norm.
+    let errors (norm: FieldNorm) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[] =
+        OperatorSamples.check model "data" data
+        OptionChecks.atLeast 1 "batchSize" batchSize
+        errorsIn norm model data batchSize
+
+    /// A number of the data, so that a resumed training is one of the same.
+    let private digest (data: OperatorDataset) =
+        use _ = torch.NewDisposeScope()
+        let sum (x: Tensor) = x.``to``(torch.float64).square().sum().ToDouble()
+        let fields = Array.append data.Inputs [| data.Output |] |> Array.map (fun (_, f) -> sum f.Values)
+        let text = fields |> Array.map (fun v -> v.ToString "r") |> String.concat "/"
+        $"{data.Count} samples, {text}"
+
+    let private task
+        (o: OperatorTrainingOptions)
+        (model: NeuralOperator)
+        (train: OperatorDataset)
+        (validation: OperatorDataset)
+        (strided: OperatorDataset[])
+        : TrainingTask =
+        let device = (model.parameters () |> Seq.head).device
+        let batches = MiniBatches(train.Count, o.Loop.BatchSize, o.Loop.Seed)
+        let balance = LossBalance(o.Balance, o.Terms.Length)
+
+        let total (p: OperatorPrediction) : Tensor =
+            let struct (sum, _) = LossTerms.total balance o.Terms p
+            sum
+
+        let resolution (step: TrainingStep) : OperatorDataset =
+            if strided.Length = 1 then
+                strided[0]
+            elif o.Resolutions = ResolutionPlan.Curriculum then
+                strided[min (strided.Length - 1) (step.Iteration * strided.Length / o.Loop.Iterations)]
+            else
+                use drawn =
+                    torch.randint (int64 strided.Length, [| 1L |], generator = step.Generator, dtype = torch.int64)
+
+                strided[int (drawn.ToInt64())]
+
+        let loss (step: TrainingStep) : Tensor =
+            let data = resolution step
+            let indices = batches.At step.Iteration
+            step.Count(int64 indices.Length)
+            let struct (input, truth) as sample = OperatorSamples.take device data indices
+
+            match model with
+            | :? Autoregressive as motion -> motionLoss o motion total step sample
+            | _ -> total (prediction input (model.Apply input) truth)
+
+        let measure (data: OperatorDataset) (_: TrainingStep) = Array.average (errorsIn FieldNorm.L2 model data o.Loop.BatchSize)
+
+        {
+            Kind = OperatorFile.checkpointKind
+            Config = OperatorFile.config model
+            Fingerprint = [
+                "epochs", box o.Epochs
+                "terms", box (o.Terms |> Array.map (fun t -> $"{t.Name} x {t.Weight:r}"))
+                "balance", box (o.Balance.ToString())
+                "strides", box o.Strides
+                "resolutions", box o.Resolutions
+                "unroll", box o.Rollout.Unroll
+                "pushforward", box o.Rollout.Pushforward
+                "noise", box o.Rollout.Noise
+                "model", box (OperatorFile.config model)
+                "data", box (digest train)
+            ]
+            Objectives = [| TrainingObjective.Create(OperatorFile.parameters model, loss) |]
+            Extra =
+                fun () ->
+                    use _ = torch.NewDisposeScope()
+                    [| NamedArray.FromTensor("training.balance", Tensors.vector balance.State) |]
+            Restore = fun checkpoint -> balance.Restore((checkpoint.Find "training.balance").ToDoubles())
+            Validate =
+                (if isNull (box validation) then
+                     ValueNone
+                 else
+                     ValueSome(measure validation))
+        }
+
+    /// Trains an operator in place. With validation data (null for none) its parameters in the end are those of the best mean relative L2 error; without, the last.
+    /// Everything random comes from the seed: the same call gives the same operator bit for bit, also when it was interrupted and resumed from its checkpoint, in
+    /// as many slices as one likes. `progress` (may be null) is called after every iteration.
+    /// ArgumentException for wrong options, data that do not fit the model, and strides that its points do not allow; TrainingException when the loss does not stay
+    /// finite; OperationCanceledException when cancelled (after a checkpoint, if a path is given); InvalidDataException for a damaged or foreign checkpoint.
+    let fit
+        (options: OperatorTrainingOptions)
+        (model: NeuralOperator)
+        (train: OperatorDataset)
+        (validation: OperatorDataset)
+        (progress: Action<TrainingReport>)
+        (cancellation: CancellationToken)
+        : TrainingSummary =
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        ArgumentNullException.ThrowIfNull(train, nameof train)
+        NativeLibraries.ensure ()
+        checkOptions options
+        OperatorSamples.check model "training data" train
+
+        if not (isNull (box validation)) then
+            OperatorSamples.check model "validation data" validation
+
+        let perEpoch = (train.Count + options.Loop.BatchSize - 1) / max 1 options.Loop.BatchSize
+
+        let loop = {
+            options.Loop with
+                Iterations = options.Epochs * perEpoch
+                ValidateEvery = max 1 options.Loop.ValidateEvery * perEpoch
+        }
+
+        let d = model.Domain.Dimension
+
+        let strided =
+            options.Strides
+            |> Array.map (fun s -> if s = 1 then train else train.Stride(Array.create d s))
+
+        try
+            let task = task { options with Loop = loop } model train validation strided
+            TrainingLoop.run loop task progress cancellation
+        finally
+            for data in strided do
+                if not (Object.ReferenceEquals(data, train)) then
+                    (data :> IDisposable).Dispose()
+
+    /// The scales of a data set's functions and parameters by quadrature, around an operator for scaled ones.
+    let scaled (data: OperatorDataset) (inner: NeuralOperator) : ScaledOperator =
+        OperatorSamples.check inner "data" data
+        use _ = torch.NewDisposeScope()
+        let inputs = data.Inputs |> Array.map (fun (_, f) -> ChannelScale.Of f)
+
+        let scalars =
+            if isNull data.Parameters then
+                ChannelScale.Identity 0
+            else
+                let wide = data.Parameters.``to`` torch.float64
+                let means = Tensors.toArray (wide.mean ([| 0L |]))
+
+                let deviations =
+                    Tensors.toArray (wide.std (0L, false))
+                    |> Array.mapi (fun i d -> if d > 1e-12 * (1.0 + abs means[i]) then d else 1.0)
+
+                { Means = means; Deviations = deviations }
+
+        new ScaledOperator(inner, inputs, ChannelScale.Of(snd data.Output), scalars)
