@@ -1,0 +1,120 @@
+// What every generator of data needs: seeds, batches, progress, cancellation, a note of where the data came from.
+namespace Continuum
+
+open System
+open System.Text.Json
+open System.Threading
+open TorchSharp
+
+/// How many samples to make and how. Sample i depends on the seed and on i only: neither on how many are made nor on the batches.
+type Generation = {
+    /// Number of samples.
+    Samples: int
+    /// Number of the first sample.
+    First: int
+    /// Seed of all that is random.
+    Seed: int
+    /// Samples at a time; 0 for the generator's own choice.
+    Batch: int
+    /// dtype of the result, float32 or float64; the computation is in float64.
+    DType: torch.ScalarType
+    /// Called with the numbers of samples done and of all; may be null.
+    Progress: Action<int, int>
+    /// Ends the generation with OperationCanceledException.
+    Cancellation: CancellationToken
+} with
+
+    /// `samples` samples from number 0 on with this seed, float64.
+    static member Create(samples: int, seed: int) : Generation = {
+        Samples = samples
+        First = 0
+        Seed = seed
+        Batch = 0
+        DType = torch.float64
+        Progress = null
+        Cancellation = CancellationToken.None
+    }
+
+/// The loop over batches, and random numbers by the number of the sample.
+[<RequireQualifiedAccess>]
+module internal Generations =
+
+    let private bad (text: string) = raise (ArgumentException text)
+
+    /// One key for each seed and purpose (SplitMix64's finaliser).
+    let key (seed: int) (stream: int) : uint64 =
+        let mutable z = (uint64 (uint32 seed) ||| (uint64 (uint32 stream) <<< 32)) + 0x9E3779B97F4A7C15UL
+        z <- (z ^^^ (z >>> 30)) * 0xBF58476D1CE4E5B9UL
+        z <- (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
+        z ^^^ (z >>> 31)
+
+    /// Standard normals by number: `count` of them in row (r0, r1) of a sample.
+    let normals (key: uint64) (sample: int) (r0: int) (r1: int) (values: Span<float>) =
+        let address = { C1 = uint32 r0; C2 = uint32 r1; C3 = 0u; Stream = false }
+        NormalDraws.fill key (PathNumbers.From(int64 sample, 1)) address 0 values.Length values
+
+    /// Uniform numbers in (0, 1) from normals, by the distribution function.
+    let uniforms (key: uint64) (sample: int) (row: int) (count: int) : float[] =
+        let values = Array.zeroCreate count
+        normals key sample row 0 (values.AsSpan())
+        values |> Array.map (fun z -> 0.5 * MathNet.Numerics.SpecialFunctions.Erfc(-z / sqrt 2.0))
+
+    let private check (g: Generation) =
+        if g.Samples < 1 then
+            bad $"{g.Samples} samples were asked for; ask for at least one."
+
+        if g.First < 0 || int64 g.First + int64 g.Samples > int64 Int32.MaxValue then
+            bad
+                $"Samples {g.First} to {int64 g.First + int64 g.Samples - 1L} have numbers out of range; start at 0 or later."
+
+        if g.Batch < 0 then
+            bad $"The batch is {g.Batch}; give a positive size, or 0."
+
+        if g.DType <> torch.float32 && g.DType <> torch.float64 then
+            bad $"Data is float32 or float64; got {g.DType}."
+
+    /// Calls make(first, count) for batch after batch and joins what it gives along dimension 0.
+    let run (g: Generation) (batch: int) (make: int -> int -> Tensor[]) : Tensor[] =
+        check g
+        NativeLibraries.ensure ()
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let size = min g.Samples (if g.Batch > 0 then g.Batch else max 1 batch)
+        let parts = Collections.Generic.List<Tensor[]>()
+        let mutable at = 0
+
+        while at < g.Samples do
+            g.Cancellation.ThrowIfCancellationRequested()
+            let count = min size (g.Samples - at)
+            use _ = torch.NewDisposeScope()
+            let made = make (g.First + at) count
+
+            parts.Add(made |> Array.map (fun x -> x.``to``(g.DType, copy = true).MoveToOuterDisposeScope()))
+
+            at <- at + count
+
+            if not (isNull g.Progress) then
+                g.Progress.Invoke(at, g.Samples)
+
+        let join i = torch.cat([| for part in parts -> part[i] |], 0L).MoveToOuterDisposeScope()
+        Array.init parts[0].Length join
+
+    /// Batches that keep about a million values.
+    let batchFor (values: int) : int = max 1 (min 256 (1048576 / max 1 values))
+
+    /// A field of one channel from values (samples, points of each axis).
+    let scalarField (points: Discretisation) (values: Tensor) : Field =
+        use own = values
+        new Field(points, own.unsqueeze 1L)
+
+    /// Equation and options as JSON.
+    let source (equation: string) (options: (string * obj) list) (g: Generation) : string =
+        let all = Collections.Generic.Dictionary<string, obj>()
+        all.Add("equation", box equation)
+
+        for name, value in options do
+            all.Add(name, value)
+
+        all.Add("seed", box g.Seed)
+        all.Add("first", box g.First)
+        JsonSerializer.Serialize all
