@@ -5,7 +5,7 @@ open System
 open System.Collections.Concurrent
 
 /// The series of one axis.
-type internal AxisSeries =
+type internal SeriesKind =
     /// exp(2 pi i k x / period), |k| < modes, from the most negative k on.
     | Fourier = 0
     /// The same with k = 0 .. modes - 1: enough for real functions on one of the axes.
@@ -18,23 +18,23 @@ type internal AxisSeries =
 /// The series of one axis and how many modes of it are kept. Period is that of Fourier series, the axis's length of others.
 [<Struct; CustomEquality; NoComparison>]
 type internal AxisBasis = {
-    Series: AxisSeries
+    Series: SeriesKind
     Modes: int
     Period: float
 } with
 
     /// Number of coefficients.
-    member b.Count = if b.Series = AxisSeries.Fourier then 2 * b.Modes - 1 else b.Modes
+    member b.Count = if b.Series = SeriesKind.Fourier then 2 * b.Modes - 1 else b.Modes
     /// Whether coefficients are complex.
-    member b.IsComplex = b.Series = AxisSeries.Fourier || b.Series = AxisSeries.HalfFourier
+    member b.IsComplex = b.Series = SeriesKind.Fourier || b.Series = SeriesKind.HalfFourier
 
     /// The wave numbers of the coefficients, in their order.
     member b.WaveNumbers: int[] =
         let modes = b.Modes
 
         match b.Series with
-        | AxisSeries.Fourier -> Array.init (2 * modes - 1) (fun i -> i - modes + 1)
-        | AxisSeries.Sine -> Array.init modes (fun i -> i + 1)
+        | SeriesKind.Fourier -> Array.init (2 * modes - 1) (fun i -> i - modes + 1)
+        | SeriesKind.Sine -> Array.init modes (fun i -> i + 1)
         | _ -> Array.init modes id
 
     override b.Equals(other: obj) =
@@ -70,9 +70,9 @@ module internal SpectralBasis =
 
             let series =
                 match axis.Boundary with
-                | Boundary.Dirichlet -> AxisSeries.Sine
-                | Boundary.Neumann -> AxisSeries.Cosine
-                | _ -> if Some i = half then AxisSeries.HalfFourier else AxisSeries.Fourier
+                | Boundary.Dirichlet -> SeriesKind.Sine
+                | Boundary.Neumann -> SeriesKind.Cosine
+                | _ -> if Some i = half then SeriesKind.HalfFourier else SeriesKind.Fourier
 
             let period =
                 if axis.Boundary = Boundary.Open then
@@ -87,11 +87,11 @@ module internal SpectralBasis =
         let n = points.Count
 
         match basis.Series, points.Layout with
-        | AxisSeries.Cosine, PointLayout.Nodes -> n - 1
-        | AxisSeries.Cosine, _ -> n
-        | AxisSeries.Sine, PointLayout.Nodes -> n - 2
-        | AxisSeries.Sine, PointLayout.Interior -> n
-        | AxisSeries.Sine, _ -> n - 1
+        | SeriesKind.Cosine, PointLayout.Nodes -> n - 1
+        | SeriesKind.Cosine, _ -> n
+        | SeriesKind.Sine, PointLayout.Nodes -> n - 2
+        | SeriesKind.Sine, PointLayout.Interior -> n
+        | SeriesKind.Sine, _ -> n - 1
         | _, layout ->
             // Highest wave number k with 2 k h < period.
             let span = if layout = PointLayout.Nodes then float (n - 1) else float n
@@ -135,13 +135,13 @@ module internal SpectralBasis =
                     re[i * n + j] <- c
                     im[i * n + j] <- s
                 else
-                    re[i * n + j] <- if basis.Series = AxisSeries.Cosine then cos angle else sin angle
+                    re[i * n + j] <- if basis.Series = SeriesKind.Cosine then cos angle else sin angle
 
         struct (re, im)
 
     /// The factor that makes a coefficient from an integral over the axis.
     let private scale (basis: AxisBasis) (k: int) =
-        if basis.IsComplex || (basis.Series = AxisSeries.Cosine && k = 0) then
+        if basis.IsComplex || (basis.Series = SeriesKind.Cosine && k = 0) then
             1.0 / basis.Period
         else
             2.0 / basis.Period
@@ -168,7 +168,7 @@ module internal SpectralBasis =
     let private synthesisOf (basis: AxisBasis, start: float, x: float[]) : struct (float[] * float[]) =
         let struct (re, im) = functions basis start x
 
-        if basis.Series = AxisSeries.HalfFourier then
+        if basis.Series = SeriesKind.HalfFourier then
             let n = x.Length
 
             for i in n .. re.Length - 1 do
@@ -206,4 +206,4 @@ module internal SpectralBasis =
         let k = basis.WaveNumbers
 
         struct (Array.map (scale basis) k,
-                Array.map (fun k -> if basis.Series = AxisSeries.HalfFourier && k > 0 then 2.0 else 1.0) k)
+                Array.map (fun k -> if basis.Series = SeriesKind.HalfFourier && k > 0 then 2.0 else 1.0) k)

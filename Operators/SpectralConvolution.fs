@@ -72,7 +72,7 @@ type SpectralConvolution
     let ranges (inUse: AxisBasis[]) =
         Array.map2
             (fun (all: AxisBasis) (some: AxisBasis) ->
-                let start = if all.Series = AxisSeries.Fourier then int64 (all.Modes - some.Modes) else 0L
+                let start = if all.Series = SeriesKind.Fourier then int64 (all.Modes - some.Modes) else 0L
 
                 struct (start, int64 some.Count))
             bases

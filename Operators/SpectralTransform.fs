@@ -16,7 +16,7 @@ type internal SpectralTransform
 
     let counts = bases |> Array.map (fun b -> int64 b.Count)
     let isComplex = bases |> Array.exists _.IsComplex
-    let half = bases |> Array.tryFindIndex (fun b -> b.Series = AxisSeries.HalfFourier)
+    let half = bases |> Array.tryFindIndex (fun b -> b.Series = SeriesKind.HalfFourier)
 
     let complex =
         if dtype = torch.float64 then
@@ -52,8 +52,8 @@ type internal SpectralTransform
 
         let result =
             match basis.Series with
-            | AxisSeries.Fourier -> torch.view_as_complex (pairs rows (struct (re, im)))
-            | AxisSeries.HalfFourier ->
+            | SeriesKind.Fourier -> torch.view_as_complex (pairs rows (struct (re, im)))
+            | SeriesKind.HalfFourier ->
                 let both = pairs rows (struct (re, Array.map (fun v -> sign * v) im))
                 both.transpose(1L, 2L).reshape([| 2L * rows; -1L |])
             | _ -> Tensors.ofArray re [| rows; int64 re.Length / rows |] dtype device
