@@ -45,6 +45,7 @@ let main arguments =
         CdeGradientTests.all
         ResamplingTests.all
         FieldResamplingTests.all
+        GridCalculusTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
