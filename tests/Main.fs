@@ -46,6 +46,9 @@ let main arguments =
         ResamplingTests.all
         FieldResamplingTests.all
         GridCalculusTests.all
+        OperatorLossTests.all
+        OperatorLossLawTests.all
+        LossTermTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
