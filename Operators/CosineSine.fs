@@ -18,7 +18,7 @@ module TrigonometricTransforms =
     let private bad (text: string) = raise (ArgumentException text)
 
     /// These numbers along one axis, in the dtype and on the device of x.
-    let private row (values: float[]) (dim: int64) (x: Tensor) =
+    let internal row (values: float[]) (dim: int64) (x: Tensor) =
         let shape = Array.create x.shape.Length 1L
         shape[int dim] <- values.LongLength
         Tensors.ofArray values shape x.dtype x.device

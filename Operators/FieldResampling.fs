@@ -15,9 +15,6 @@ module FieldResampling =
 
     let private bad (text: string) = raise (ArgumentException text)
 
-    let private isFourier (points: AxisPoints) =
-        points.Axis.Boundary = Boundary.Periodic && points.Layout <> PointLayout.Irregular
-
     /// Where the first point lies, in units of the period.
     let private offset (points: AxisPoints) =
         if points.Layout = PointLayout.Cells then 0.5 / float points.Count else 0.0
@@ -35,7 +32,7 @@ module FieldResampling =
 
     /// What to evaluate along one axis (values, or coefficients of a series), and the rows of weights at given coordinates.
     let private evaluation (source: AxisPoints) (dim: int) (x: Tensor) : Tensor * (float[] -> float[]) =
-        if isFourier source then
+        if SpectralResampling.has source then
             let rows (at: float[]) = [|
                 for t in at do
                     for s in source.X -> dirichletKernel source.Count ((t - s) / source.Axis.Length)
@@ -56,7 +53,7 @@ module FieldResampling =
     let private alongAxis (source: AxisPoints) (target: AxisPoints) (dim: int) (x: Tensor) : Tensor =
         if source.Equals target || source.X = target.X then
             x
-        elif isFourier source && isFourier target then
+        elif SpectralResampling.has source && SpectralResampling.has target then
             SpectralResampling.shifted (int64 dim) (int64 target.Count) (offset target - offset source) x
         elif TrigonometricTransforms.has source && TrigonometricTransforms.has target then
             TrigonometricTransforms.resample source target dim x
@@ -79,8 +76,8 @@ module FieldResampling =
 
         for i in 1 .. weights.Length - 1 do
             let points = result.shape[2]
-            let open' = result.reshape ([| batch; channels; points; x.shape[2 + i]; -1L |])
-            result <- open'.mul(weights[i].unsqueeze -1L).sum [| 3L |]
+            let split = result.reshape ([| batch; channels; points; x.shape[2 + i]; -1L |])
+            result <- split.mul(weights[i].unsqueeze -1L).sum [| 3L |]
 
         result.squeeze -1L
 

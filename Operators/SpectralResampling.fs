@@ -14,6 +14,11 @@ module SpectralResampling =
 
     let private bad (text: string) = raise (ArgumentException text)
 
+    /// Whether the functions at these points are such polynomials: uniform points on a periodic axis, from its start or at cell centres.
+    let has (points: AxisPoints) : bool =
+        ArgumentNullException.ThrowIfNull(points, nameof points)
+        points.Axis.Boundary = Boundary.Periodic && points.Layout <> PointLayout.Irregular
+
     /// The modes of the larger or smaller grid, from those (0 .. n / 2) of a real function on n points.
     let private realModes (n: int64) (m: int64) (dim: int64) (modes: Tensor) : Tensor =
         let least = min n m

@@ -46,6 +46,10 @@ let main arguments =
         ResamplingTests.all
         FieldResamplingTests.all
         OperatorLayerTests.all
+        GridCalculusTests.all
+        OperatorLossTests.all
+        OperatorLossLawTests.all
+        LossTermTests.all
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests

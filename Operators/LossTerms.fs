@@ -1,0 +1,132 @@
+// Losses of several named terms.
+namespace Continuum
+
+open System
+open TorchSharp
+
+/// What a term of a loss sees: the inputs of an operator, what it made of them, and what it should have made.
+type OperatorPrediction = {
+    /// The inputs.
+    Inputs: Field[]
+    /// The model's output.
+    Prediction: Field
+    /// The right output; None where only equations are known.
+    Truth: Field option
+    /// Where the fields count: one channel at the points of the prediction; None for everywhere.
+    Mask: Field option
+}
+
+/// One term: any function of the prediction to a tensor without axes.
+type LossTerm = {
+    /// Its name, for reports.
+    Name: string
+    /// Its constant weight.
+    Weight: float
+    /// Its value, a tensor without axes.
+    Evaluate: OperatorPrediction -> Tensor
+}
+
+/// Terms of losses, and their sum. A term uses the mask of its options, or else that of the prediction.
+[<RequireQualifiedAccess>]
+module LossTerms =
+
+    let private bad (text: string) = raise (ArgumentException text)
+
+    let private masked (options: LossOptions) (p: OperatorPrediction) =
+        if options.Mask.IsSome then options else { options with Mask = p.Mask }
+
+    let private truth (name: string) (p: OperatorPrediction) =
+        match p.Truth with
+        | Some truth -> truth
+        | None ->
+            bad
+                $"The term '{name}' compares with the truth, and the prediction has none; give it, or leave the term out."
+
+    /// A term of any function.
+    let ofFunction (name: string) (weight: float) (evaluate: OperatorPrediction -> Tensor) : LossTerm =
+        ArgumentException.ThrowIfNullOrWhiteSpace(name, nameof name)
+
+        if not (Double.IsFinite weight && weight >= 0.0) then
+            bad $"The weight of the term '{name}' is {weight}; weights must be finite and not negative."
+
+        { Name = name; Weight = weight; Evaluate = evaluate }
+
+    /// The distance from the truth in a norm.
+    let distance (name: string) (weight: float) (norm: FieldNorm) (options: LossOptions) : LossTerm =
+        ofFunction name weight (fun p -> OperatorLosses.distance norm (masked options p) p.Prediction (truth name p))
+
+    /// The mean distance from the truth by bands of modes.
+    let bands (name: string) (weight: float) (edges: float[]) (options: LossOptions) : LossTerm =
+        ofFunction name weight (fun p ->
+            OperatorLosses.bandDistance edges (masked options p) p.Prediction (truth name p))
+
+    /// The root mean square of the prediction's divergence.
+    let divergence (name: string) (weight: float) (options: LossOptions) : LossTerm =
+        ofFunction name weight (fun p -> OperatorLosses.divergence (masked options p) p.Prediction)
+
+    /// The root mean square of the residual of an equation, any function of the inputs and the prediction to a field.
+    let residual
+        (name: string)
+        (weight: float)
+        (options: LossOptions)
+        (equation: Field[] -> Field -> Field)
+        : LossTerm =
+        ofFunction name weight (fun p -> OperatorLosses.size (masked options p) (equation p.Inputs p.Prediction))
+
+    /// The distance at the ends of axes from zero, or from the truth.
+    let boundary (name: string) (weight: float) (axes: int[]) (ofTruth: bool) (options: LossOptions) : LossTerm =
+        ofFunction name weight (fun p ->
+            let given = if ofTruth then Some(truth name p) else None
+            FaceLosses.boundary axes (masked options p) p.Prediction given)
+
+    /// The distance at the start of an axis of time from initial values, a function of the inputs to a field.
+    let initial
+        (name: string)
+        (weight: float)
+        (axis: int)
+        (options: LossOptions)
+        (values: Field[] -> Field)
+        : LossTerm =
+        ofFunction name weight (fun p -> FaceLosses.initial axis (masked options p) p.Prediction (values p.Inputs))
+
+    let private check (terms: LossTerm[]) =
+        ArgumentNullException.ThrowIfNull(terms, nameof terms)
+
+        if terms.Length = 0 then
+            bad "A loss has at least one term."
+
+        match terms |> Array.countBy _.Name |> Array.tryFind (fun (_, count) -> count > 1) with
+        | Some(name, count) -> bad $"{count} terms are named '{name}'; give each its own name."
+        | None -> ()
+
+    /// The value of each term, in their order: tensors without axes, which the caller disposes of. ArgumentException for no terms, terms of
+    /// the same name, and a term that gives a tensor with axes.
+    let values (terms: LossTerm[]) (prediction: OperatorPrediction) : Tensor[] =
+        check terms
+        use _ = torch.NewDisposeScope()
+
+        terms
+        |> Array.map (fun term ->
+            let value = term.Evaluate prediction
+
+            if value.shape.Length > 0 then
+                bad
+                    $"The term '{term.Name}' gave a tensor of shape {Tensors.shapeText value}; terms give tensors without axes."
+
+            value.MoveToOuterDisposeScope())
+
+    /// The sum of weight x factor x value over the terms, with the factors of the balance, and the values. The balance makes one step;
+    /// no gradient flows through its factors. ArgumentException as `values`, for a balance of another number of terms and for values that
+    /// it does not take.
+    let total (balance: LossBalance) (terms: LossTerm[]) (prediction: OperatorPrediction) : struct (Tensor * float[]) =
+        ArgumentNullException.ThrowIfNull(balance, nameof balance)
+        use _ = torch.NewDisposeScope()
+        let tensors = values terms prediction
+        let numbers = tensors |> Array.map Tensors.toFloat
+        let factors = balance.Next numbers
+
+        let sum =
+            Array.init terms.Length (fun i -> tensors[i].mul(terms[i].Weight * factors[i]))
+            |> Array.reduce (fun a b -> a.add b)
+
+        struct (sum.MoveToOuterDisposeScope(), numbers)
