@@ -200,7 +200,7 @@ internal static partial class Interop
     private static FSharpValueOption<T> Option<T>(T? value)
         where T : struct => value is T some ? FSharpValueOption<T>.NewValueSome(some) : FSharpValueOption<T>.ValueNone;
 
-    private static FSharpFunc<TA, FSharpFunc<TB, TResult>> Curried<TA, TB, TResult>(Func<TA, TB, TResult> function) =>
+    internal static FSharpFunc<TA, FSharpFunc<TB, TResult>> Curried<TA, TB, TResult>(Func<TA, TB, TResult> function) =>
         new Function2<TA, TB, TResult>(function);
 
     [GeneratedRegex(@"\bcomponent (\d+|\[[\d, ]*\])")]

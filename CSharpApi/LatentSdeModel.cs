@@ -10,7 +10,7 @@ using Core = core::Continuum;
 namespace Continuum;
 
 /// <summary>How <see cref="LatentSdeModel.Fit"/> fits a latent SDE.</summary>
-public sealed record LatentSdeOptions : TrainingSettings
+public sealed record LatentSdeOptions : PathTrainingSettings
 {
     /// <summary>The defaults: 600 iterations of 32 windows of 30 rows.</summary>
     public LatentSdeOptions()

@@ -19,7 +19,7 @@ public enum NeuralCdeTask
 }
 
 /// <summary>How <see cref="NeuralCdeModel.Fit"/> fits a neural controlled differential equation. The defaults fit a classifier.</summary>
-public sealed record NeuralCdeOptions : TrainingSettings
+public sealed record NeuralCdeOptions : PathTrainingSettings
 {
     /// <summary>What is predicted. Default (null): classes or numbers, as the data have them; without either, a forecast.</summary>
     public NeuralCdeTask? Task { get; init; }

@@ -9,7 +9,7 @@ namespace Continuum;
 /// <remarks>
 /// The defaults suit returns whose volatility comes in clusters: 1500 iterations of 256 transitions, stopped early by the last fifth of the data.
 /// </remarks>
-public sealed record NeuralSdeOptions : TrainingSettings
+public sealed record NeuralSdeOptions : PathTrainingSettings
 {
     /// <summary>The defaults.</summary>
     public NeuralSdeOptions()

@@ -10,7 +10,7 @@ using Core = core::Continuum;
 namespace Continuum;
 
 /// <summary>How <see cref="SdeGanModel.Fit"/> trains an SDE-GAN.</summary>
-public sealed record SdeGanOptions : TrainingSettings
+public sealed record SdeGanOptions : PathTrainingSettings
 {
     /// <summary>The defaults: 1000 iterations of 128 paths with Adadelta, the weights of the last half averaged.</summary>
     public SdeGanOptions()

@@ -4,12 +4,9 @@ using Core = core::Continuum;
 
 namespace Continuum;
 
-/// <summary>What the training of every stochastic and controlled model can be told.</summary>
+/// <summary>What the training of every model by mini-batches can be told.</summary>
 public abstract record TrainingSettings
 {
-    /// <summary>Iterations: mini-batches, not epochs.</summary>
-    public int Iterations { get; init; } = 500;
-
     /// <summary>Samples in a mini-batch.</summary>
     public int BatchSize { get; init; } = 64;
 
@@ -21,9 +18,6 @@ public abstract record TrainingSettings
 
     /// <summary>Gradients are shortened to this norm; infinity leaves them as they are.</summary>
     public double ClipNorm { get; init; } = 1;
-
-    /// <summary>Iterations between validations.</summary>
-    public int ValidateEvery { get; init; } = 10;
 
     /// <summary>Validations without improvement before training stops; 0 never stops early.</summary>
     public int Patience { get; init; }
@@ -49,16 +43,21 @@ public abstract record TrainingSettings
     /// <summary>Threads of libtorch during the training. The models are small: one is fastest.</summary>
     public int Threads { get; init; } = 1;
 
-    private protected Core.TrainingLoopOptions Loop(Core.OptimizerKind optimizer, Core.LearningRateSchedule schedule) =>
+    private protected Core.TrainingLoopOptions Loop(
+        Core.OptimizerKind optimizer,
+        Core.LearningRateSchedule schedule,
+        int iterations,
+        int validateEvery
+    ) =>
         new(
-            Iterations,
+            iterations,
             BatchSize,
             optimizer,
             LearningRate,
             schedule,
             WeightDecay,
             ClipNorm,
-            ValidateEvery,
+            validateEvery,
             Patience,
             Averaging,
             Seed,

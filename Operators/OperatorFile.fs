@@ -52,10 +52,7 @@ module OperatorFile =
     let private scale (path: string) (json: JsonNode) : ChannelScale =
         let reader = ConfigReader(path, json.ToJsonString())
 
-        {
-            Means = reader.List "means"
-            Deviations = reader.List "deviations"
-        }
+        { Means = reader.List "means"; Deviations = reader.List "deviations" }
 
     let rec private make (path: string) (generator: torch.Generator) (model: JsonNode) : NeuralOperator =
         let config = node path model "config"
@@ -119,9 +116,15 @@ module OperatorFile =
                 make path generator json
             with
             | :? ArgumentException as error ->
-                FileFormat.invalid path $"the configuration of the operator is damaged ({error.Message})" "save the model again"
+                FileFormat.invalid
+                    path
+                    $"the configuration of the operator is damaged ({error.Message})"
+                    "save the model again"
             | :? InvalidOperationException as error ->
-                FileFormat.invalid path $"the configuration of the operator is damaged ({error.Message})" "save the model again"
+                FileFormat.invalid
+                    path
+                    $"the configuration of the operator is damaged ({error.Message})"
+                    "save the model again"
 
         ModelFile.filled checkpoint (parameters model) model
 

@@ -24,11 +24,7 @@ type RolloutOptions = {
 } with
 
     /// One frame at a time, no noise.
-    static member Default = {
-        Unroll = 1
-        Pushforward = 0
-        Noise = 0.0
-    }
+    static member Default = { Unroll = 1; Pushforward = 0; Noise = 0.0 }
 
 /// Everything that the training of an operator can be told.
 type OperatorTrainingOptions = {
@@ -109,7 +105,8 @@ module internal OperatorSamples =
         let text (values: int[]) = String.Join(", ", values)
 
         if inputs <> model.InputChannels then
-            bad $"The {name} have input functions with [{text inputs}] channels; the model takes [{text model.InputChannels}]."
+            bad
+                $"The {name} have input functions with [{text inputs}] channels; the model takes [{text model.InputChannels}]."
 
         let output = snd data.Output
 
@@ -188,8 +185,7 @@ module OperatorTraining =
                 .randint(int64 (count - needed + 1), [| 1L |], generator = step.Generator, dtype = torch.int64)
                 .ToInt64()
 
-        let at (frame: int64) (length: int) =
-            frames.narrow (1L, frame * components, int64 length * components)
+        let at (frame: int64) (length: int) = frames.narrow (1L, frame * components, int64 length * components)
 
         let window = at first model.History
 
@@ -197,10 +193,9 @@ module OperatorTraining =
             if o.Rollout.Noise = 0.0 then
                 window
             else
-                let noise =
-                    torch.randn (window.shape, dtype = Nullable window.dtype, generator = step.Generator)
+                let noise = torch.randn (window.shape, dtype = Nullable window.dtype, generator = step.Generator)
 
-                window.add ((noise.``to`` window.device).mul (o.Rollout.Noise * window.std().ToDouble()))
+                window.add ((noise.``to`` window.device).mul(o.Rollout.Noise * window.std().ToDouble()))
 
         use pass = new OperatorPass(window.dtype, window.device, input.Parameters)
 
@@ -238,11 +233,7 @@ module OperatorTraining =
                 use _ = torch.NewDisposeScope()
                 let struct (input, _) = OperatorSamples.take device data indices
 
-                let asked =
-                    if target.CloudCount > 1 then
-                        input.Target
-                    else
-                        target
+                let asked = if target.CloudCount > 1 then input.Target else target
 
                 let image = model.Apply(OperatorInput(input.Functions, input.Parameters, input.Mask, asked))
                 image.Values.cpu().MoveToOuterDisposeScope())
@@ -252,6 +243,21 @@ module OperatorTraining =
     /// The image of all samples at the points of the data's output.
     let predict (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : Field =
         predictAt model data batchSize Unchecked.defaultof<Discretisation>
+
+    /// A copy of data with these images as their output.
+    let withImages (data: OperatorDataset) (images: Field) : OperatorDataset =
+        let copy = data.To images.Values.dtype
+        (snd copy.Output :> IDisposable).Dispose()
+
+        new OperatorDataset(
+            copy.Inputs,
+            (fst copy.Output, images),
+            copy.ParameterNames,
+            copy.Parameters,
+            copy.Mask,
+            copy.Times,
+            copy.Source
+        )
 
     let private errorsIn (norm: FieldNorm) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[] =
         use _ = torch.no_grad ()
@@ -315,7 +321,8 @@ module OperatorTraining =
             | :? Autoregressive as motion -> motionLoss o motion total step sample
             | _ -> total (prediction input (model.Apply input) truth)
 
-        let measure (data: OperatorDataset) (_: TrainingStep) = Array.average (errorsIn FieldNorm.L2 model data o.Loop.BatchSize)
+        let measure (data: OperatorDataset) (_: TrainingStep) =
+            Array.average (errorsIn FieldNorm.L2 model data o.Loop.BatchSize)
 
         {
             Kind = OperatorFile.checkpointKind
@@ -338,11 +345,7 @@ module OperatorTraining =
                     use _ = torch.NewDisposeScope()
                     [| NamedArray.FromTensor("training.balance", Tensors.vector balance.State) |]
             Restore = fun checkpoint -> balance.Restore((checkpoint.Find "training.balance").ToDoubles())
-            Validate =
-                (if isNull (box validation) then
-                     ValueNone
-                 else
-                     ValueSome(measure validation))
+            Validate = (if isNull (box validation) then ValueNone else ValueSome(measure validation))
         }
 
     /// Trains an operator in place. With validation data (null for none) its parameters in the end are those of the best mean relative L2 error; without, the last.
@@ -378,8 +381,7 @@ module OperatorTraining =
         let d = model.Domain.Dimension
 
         let strided =
-            options.Strides
-            |> Array.map (fun s -> if s = 1 then train else train.Stride(Array.create d s))
+            options.Strides |> Array.map (fun s -> if s = 1 then train else train.Stride(Array.create d s))
 
         try
             let task = task { options with Loop = loop } model train validation strided
@@ -389,23 +391,43 @@ module OperatorTraining =
                 if not (Object.ReferenceEquals(data, train)) then
                     (data :> IDisposable).Dispose()
 
+    let private scalarScale (data: OperatorDataset) : ChannelScale =
+        if isNull data.Parameters then
+            ChannelScale.Identity 0
+        else
+            use _ = torch.NewDisposeScope()
+            let wide = data.Parameters.``to`` torch.float64
+            let means = Tensors.toArray (wide.mean ([| 0L |]))
+
+            let deviations =
+                Tensors.toArray (wide.std (0L, false))
+                |> Array.mapi (fun i d -> if d > 1e-12 * (1.0 + abs means[i]) then d else 1.0)
+
+            { Means = means; Deviations = deviations }
+
     /// The scales of a data set's functions and parameters by quadrature, around an operator for scaled ones.
     let scaled (data: OperatorDataset) (inner: NeuralOperator) : ScaledOperator =
         OperatorSamples.check inner "data" data
         use _ = torch.NewDisposeScope()
         let inputs = data.Inputs |> Array.map (fun (_, f) -> ChannelScale.Of f)
 
-        let scalars =
-            if isNull data.Parameters then
-                ChannelScale.Identity 0
-            else
-                let wide = data.Parameters.``to`` torch.float64
-                let means = Tensors.toArray (wide.mean ([| 0L |]))
+        new ScaledOperator(inner, inputs, ChannelScale.Of(snd data.Output), scalarScale data)
 
-                let deviations =
-                    Tensors.toArray (wide.std (0L, false))
-                    |> Array.mapi (fun i d -> if d > 1e-12 * (1.0 + abs means[i]) then d else 1.0)
+    /// The same around one step of motions: frames of inputs and outputs of the data share the scale of their components.
+    let scaledStep (data: OperatorDataset) (components: int) (step: NeuralOperator) : ScaledOperator =
+        use _ = torch.NewDisposeScope()
+        let first = snd data.Inputs[0]
+        let output = snd data.Output
+        let frames = torch.cat ([| first.Values; output.Values |], 1L)
+        let shape = frames.shape
+        let each = Array.concat [ [| shape[0] * shape[1] / int64 components; int64 components |]; shape[2..] ]
+        let own = ChannelScale.Of(new Field(output.Discretisation, frames.reshape each))
+        let history = step.InputChannels[0] / components
 
-                { Means = means; Deviations = deviations }
+        let repeated = {
+            Means = Array.init (history * components) (fun i -> own.Means[i % components])
+            Deviations = Array.init (history * components) (fun i -> own.Deviations[i % components])
+        }
 
-        new ScaledOperator(inner, inputs, ChannelScale.Of(snd data.Output), scalars)
+        let others = data.Inputs[1..] |> Array.map (fun (_, f) -> ChannelScale.Of f)
+        new ScaledOperator(step, Array.append [| repeated |] others, own, scalarScale data)

@@ -46,6 +46,8 @@ let main arguments =
         ResamplingTests.all
         FieldResamplingTests.all
         OperatorLayerTests.all
+        OperatorModelTests.all
+        OperatorTrainingTests.all
         GridCalculusTests.all
         OperatorLossTests.all
         OperatorLossLawTests.all

@@ -1,0 +1,143 @@
+extern alias core;
+
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using TorchSharp;
+using Core = core::Continuum;
+
+namespace Continuum;
+
+/// <summary>
+/// A learned map from functions to functions, such as from a coefficient or an initial state to the solution of an equation. It is made of integrals and pointwise
+/// maps: the same operator takes functions on finer or other points than it was trained on.
+/// </summary>
+/// <remarks>It owns native memory: dispose it. One thread may use it at a time.</remarks>
+public sealed class OperatorModel : IDisposable
+{
+    private const int BatchSize = 20;
+
+    internal OperatorModel(Core.NeuralOperator model, Core.TrainingSummary? training)
+    {
+        Inner = model;
+        Curve = training is null ? [] : [.. training.Curve.Select(point => new LearningPoint(point.Iteration, point.Loss, point.Validation))];
+        ValidationError = training?.Validation ?? double.NaN;
+        Iterations = training?.Iterations ?? 0;
+        TrainingTime = training?.Elapsed ?? TimeSpan.Zero;
+    }
+
+    /// <summary>What it is: "fno", "uno", "deeponet"; of motions with "autoregressive".</summary>
+    public string Kind
+    {
+        get
+        {
+            List<string> kinds = [];
+            Core.NeuralOperator model = Inner;
+            while (true)
+            {
+                switch (model)
+                {
+                    case Core.Autoregressive motion:
+                        kinds.Add("autoregressive");
+                        model = motion.Inner;
+                        break;
+                    case Core.ScaledOperator scaled:
+                        model = scaled.Inner;
+                        break;
+                    default:
+                        kinds.Add(model.Kind);
+                        return string.Join(' ', kinds);
+                }
+            }
+        }
+    }
+
+    /// <summary>Real parameters; complex ones count twice.</summary>
+    public long ParameterCount => Inner.ParameterCount;
+
+    /// <summary>The domain of its functions, in words.</summary>
+    public string Domain => Inner.Domain.ToString();
+
+    /// <summary>Channels of each input function.</summary>
+    public IReadOnlyList<int> InputChannels => Inner.InputChannels;
+
+    /// <summary>Channels of the image.</summary>
+    public int OutputChannels => Inner.OutputChannels;
+
+    /// <summary>The course of its training, a point for each validation; empty for a model from a file.</summary>
+    public IReadOnlyList<LearningPoint> Curve { get; }
+
+    /// <summary>The best mean relative L2 error over the validation data; NaN where there were none, and for a model from a file.</summary>
+    public double ValidationError { get; }
+
+    /// <summary>Iterations done by the training; 0 for a model from a file.</summary>
+    public int Iterations { get; }
+
+    /// <summary>The time that the training took, with that before a resume.</summary>
+    public TimeSpan TrainingTime { get; }
+
+    internal Core.NeuralOperator Inner { get; }
+
+    /// <summary>Reads a model that <see cref="Save"/> wrote, or a checkpoint of a training.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged, or holds something else.</exception>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    public static OperatorModel Load(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return new(Core.OperatorFile.load(path), null);
+    }
+
+    /// <summary>Writes the model as a safetensors file, atomically: its images after <see cref="Load"/> are the same bit for bit.</summary>
+    /// <exception cref="IOException">The file could not be written; an old one is unchanged.</exception>
+    public void Save(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        Core.OperatorFile.save(path, Inner);
+    }
+
+    /// <summary>The images of all samples at the points of the data's output, as data of the same inputs.</summary>
+    /// <exception cref="ArgumentException">The data have other channels, parameters or another domain than the model, or points that do not hold its modes.</exception>
+    public OperatorData Predict(OperatorData data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        return Predicted(data, null);
+    }
+
+    /// <summary>The images of all samples on other points: <paramref name="sizes"/> at equal distances on each axis, in the axis's usual layout.</summary>
+    /// <exception cref="ArgumentException">The data do not fit the model, or there is not one size for each axis.</exception>
+    public OperatorData PredictAt(OperatorData data, params int[] sizes)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(sizes);
+        return Predicted(data, Core.Discretisation.Uniform(Inner.Domain, sizes));
+    }
+
+    /// <summary>How far the images are from the data's output.</summary>
+    /// <exception cref="ArgumentException">The data have other channels, parameters or another domain than the model, or points that do not hold its modes.</exception>
+    public OperatorEvaluation Evaluate(OperatorData data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        using Core.OperatorDataset converted = Converted(data);
+        return new(
+            Core.OperatorTraining.errors(Core.FieldNorm.L2, Inner, converted, BatchSize),
+            Core.OperatorTraining.errors(Core.FieldNorm.H1, Inner, converted, BatchSize),
+            data.Output.Points
+        );
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => Inner.Dispose();
+
+    /// <summary>A copy of the data in the model's precision.</summary>
+    internal Core.OperatorDataset Converted(OperatorData data) => data.Data.To(Precision(Inner));
+
+    internal static torch.ScalarType Precision(Core.NeuralOperator model) => model.parameters().First().dtype;
+
+    private OperatorData Predicted(OperatorData data, Core.Discretisation? points)
+    {
+        using Core.OperatorDataset converted = Converted(data);
+        Core.Field image = Core.OperatorTraining.predictAt(Inner, converted, BatchSize, points);
+        return new(Core.OperatorTraining.withImages(converted, image));
+    }
+}

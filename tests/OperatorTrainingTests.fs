@@ -1,0 +1,302 @@
+/// Learning operators: what is reached, and that interruptions, resolutions and motions change nothing that they should not.
+module OperatorTrainingTests
+
+open System
+open System.IO
+open System.Threading
+open Continuum
+open Continuum.Properties
+open Expecto
+open TorchSharp
+
+let private f64 = torch.float64
+
+let private refused (words: string list) (action: unit -> unit) =
+    try
+        action ()
+        failtest "nothing was refused"
+    with :? ArgumentException as error ->
+        for word in words do
+            Expect.stringContains error.Message word "the message"
+
+let private torus1 = Domain.Torus 1
+let private none<'t> = Unchecked.defaultof<'t>
+
+let private dataset (input: Field) (output: Field) (times: float[]) =
+    new OperatorDataset([| "f", input |], ("u", output), [||], null, none, times, "")
+
+/// u' of random functions.
+let private derivatives (n: int) (count: int) (seed: int) =
+    let grid = Discretisation.Uniform(torus1, [| n |])
+    let f = OperatorLaws.field grid count 1 seed 3
+    dataset f (f.With(f.Values.roll(-1L, 2L).sub(f.Values.roll (1L, 2L)).mul((0.1 * float n / 2.0).ToScalar()))) [||]
+
+/// Waves that move by 0.05 a frame: one frame in, five out.
+let private waves (n: int) (count: int) =
+    let grid = Discretisation.Uniform(torus1, [| n |])
+    let random = Random 3
+
+    let frames =
+        Array.init count (fun _ ->
+            let a, b, p, q = random.NextDouble(), random.NextDouble(), random.NextDouble(), random.NextDouble()
+
+            FieldValues.ofFunction 1 f64 grid (fun x ->
+                Array.init 6 (fun t ->
+                    let z = 2.0 * Math.PI * (x[0] - 0.05 * float t)
+                    a * sin (z + 6.28 * p) + b * cos (2.0 * z + 6.28 * q)))
+            |> _.Values)
+
+    use all = torch.cat (frames, 0L)
+    let part first length = new Field(grid, (all.narrow (1L, first, length)).clone())
+    dataset (part 0L 1L) (part 1L 5L) [| for t in 1..5 -> float t |]
+
+let private network inputs outputs =
+    use generator = new torch.Generator(2UL)
+
+    let options = {
+        FnoOptions.Create [| 6 |] with
+            Width = 6
+            Layers = 2
+            Projection = 8
+            Positions = false
+    }
+
+    new Fno(torus1, [| inputs |], outputs, 0, options, f64, generator)
+
+let private options epochs = {
+    OperatorTrainingOptions.Default with
+        Epochs = epochs
+        Loop = { OperatorTrainingOptions.Default.Loop with BatchSize = 8; LearningRate = 1e-2 }
+}
+
+let private bits (model: NeuralOperator) = model.parameters () |> Seq.collect Tensors.toArray |> Seq.toArray
+
+let private poisson =
+    test "one linear spectral layer learns the Poisson equation to 1e-6" {
+        use _ = torch.NewDisposeScope()
+        let grid = Discretisation.Uniform(Domain.Torus 1, [| 32 |])
+        let f = OperatorLaws.field grid 24 1 1 7
+        let f = f.With(f.Values.sub (f.Values.mean ([| 2L |], true)))
+        let u = Poisson.solve f
+        use generator = new torch.Generator(1UL)
+
+        use layer =
+            new SpectralConvolution(Domain.Torus 1, [| 8 |], 1, 1, SpectralOptions.Default, f64, generator)
+
+        use adam = torch.optim.Adam(layer.parameters (), 0.05)
+        let steps = 1500
+
+        for i in 0 .. steps - 1 do
+            use _ = torch.NewDisposeScope()
+
+            for group in adam.ParamGroups do
+                group.LearningRate <- 0.05 * Math.Pow(1e-6, float i / float steps)
+
+            adam.zero_grad ()
+            (OperatorLosses.distance FieldNorm.L2 LossOptions.Default (layer.Apply f) u).backward()
+            adam.step () |> ignore
+
+        for p in layer.parameters () do
+            p.grad <- null
+
+        let fine = OperatorLaws.field (Discretisation.Uniform(Domain.Torus 1, [| 45 |])) 8 1 99 7
+        let fine = fine.With(fine.Values.sub (fine.Values.mean ([| 2L |], true)))
+
+        let errors =
+            OperatorLosses.distances FieldNorm.L2 LossOptions.Default (layer.Apply fine) (Poisson.solve fine)
+
+        Expect.isLessThan (errors.max().ToDouble()) 1e-6 "relative L2, other functions on another grid"
+    }
+
+let private fitting =
+    testList "fit" [
+        test "an FNO learns a derivative, and carries it to other grids" {
+            use train = derivatives 24 48 1
+            use validation = derivatives 24 12 2
+            use model = OperatorTraining.scaled train (network 1 1)
+            let summary = OperatorTraining.fit (options 30) model train validation null CancellationToken.None
+            Expect.isLessThan summary.Validation 0.06 "validation"
+            let errors = OperatorTraining.errors FieldNorm.L2 model validation 5
+            Expect.floatClose Accuracy.high (Array.average errors) summary.Validation "the best parameters are kept"
+            Expect.equal summary.Curve.Length 30 "a point for each epoch"
+            Expect.isLessThan summary.Curve[29].Loss summary.Curve[0].Loss "the curve falls"
+            use finer = derivatives 48 12 2
+            // The finer data hold another difference quotient; the trained one is what the model carries over.
+            let carried = OperatorTraining.predict model finer 5
+            use coarse = OperatorTraining.predict model validation 5
+            let thinned = FieldResampling.upto coarse.Discretisation carried
+            let gap = OperatorLosses.distance FieldNorm.L2 LossOptions.Default thinned coarse
+            Expect.isLessThan (gap.ToDouble()) 0.02 "the same operator on 48 points"
+        }
+
+        test "in slices it is bit for bit the uninterrupted training, loss weights included" {
+            use train = derivatives 16 20 1
+            use validation = derivatives 16 6 2
+
+            let with' path resume = {
+                options 4 with
+                    Terms = [|
+                        LossTerms.distance "L2" 1.0 FieldNorm.L2 LossOptions.Default
+                        LossTerms.distance "H1" 0.5 FieldNorm.H1 LossOptions.Default
+                    |]
+                    Balance = BalanceRule.ReLoBRaLoDefault 3UL
+                    Loop = {
+                        (options 4).Loop with
+                            CheckpointPath = path
+                            CheckpointEvery = 1
+                            Resume = resume
+                    }
+            }
+
+            use whole = network 1 1
+
+            let reference =
+                OperatorTraining.fit (with' null false) whole train validation null CancellationToken.None
+
+            let path = Path.Combine(Path.GetTempPath(), $"operator-{Guid.NewGuid():N}.safetensors")
+
+            try
+                use sliced = network 1 1
+                let mutable finished = false
+                let mutable slices = 0
+                let mutable curve = [||]
+
+                while not finished do
+                    slices <- slices + 1
+                    use stop = new CancellationTokenSource()
+                    let mutable done' = 0
+
+                    let count =
+                        Action<TrainingReport>(fun _ ->
+                            done' <- done' + 1
+
+                            if done' = 5 then
+                                stop.Cancel())
+
+                    try
+                        let summary =
+                            OperatorTraining.fit (with' path (slices > 1)) sliced train validation count stop.Token
+
+                        curve <- summary.Curve
+                        finished <- true
+                    with :? OperationCanceledException ->
+                        ()
+
+                Expect.isGreaterThan slices 2 "slices"
+                Expect.equal (bits sliced) (bits whole) "parameters"
+                Expect.equal curve reference.Curve "the curve"
+                use loaded = OperatorFile.load path
+                Expect.equal (bits loaded) (bits whole) "the checkpoint is a model"
+
+                use other = derivatives 16 20 5
+
+                refused [ "other options or data" ] (fun () ->
+                    use again = network 1 1
+                    OperatorTraining.fit (with' path true) again other validation null CancellationToken.None |> ignore)
+            finally
+                File.Delete path
+        }
+
+        for plan in [ ResolutionPlan.Mixed; ResolutionPlan.Curriculum ] do
+            test $"several resolutions, {plan}" {
+                use train = derivatives 48 24 1
+                let o = { options 6 with Strides = [| 4; 2; 1 |]; Resolutions = plan }
+                use model = network 1 1
+                let before = OperatorTraining.errors FieldNorm.L2 model train 8 |> Array.average
+                OperatorTraining.fit o model train none null CancellationToken.None |> ignore
+
+                Expect.isLessThan
+                    (OperatorTraining.errors FieldNorm.L2 model train 8 |> Array.average)
+                    (0.7 * before)
+                    "error"
+
+                use again = network 1 1
+                OperatorTraining.fit o again train none null CancellationToken.None |> ignore
+                Expect.equal (bits again) (bits model) "seeded"
+            }
+
+        test "motions: one step learned with unrolling, pushforward and noise, rolled out" {
+            use train = waves 16 32
+            use model = new Autoregressive(OperatorTraining.scaledStep train 1 (network 1 1), 1, 5)
+
+            let o = { options 60 with Rollout = { Unroll = 2; Pushforward = 1; Noise = 0.001 } }
+
+            OperatorTraining.fit o model train none null CancellationToken.None |> ignore
+            let errors = OperatorTraining.errors FieldNorm.L2 model train 8
+            Expect.isLessThan (Array.average errors) 0.1 "five frames from one"
+
+            refused [ "6 frames"; "8" ] (fun () ->
+                let o = { o with Rollout = { o.Rollout with Pushforward = 5 } }
+                OperatorTraining.fit o model train none null CancellationToken.None |> ignore)
+        }
+
+        test "physics instead of data: the residual alone teaches the Poisson equation" {
+            use _ = torch.NewDisposeScope()
+            let grid = Discretisation.Uniform(torus1, [| 32 |])
+            let f = OperatorLaws.field grid 24 1 1 3
+            let f = f.With(f.Values.sub (f.Values.mean ([| 2L |], true)))
+            use data = dataset f (Poisson.solve f) [||]
+            use generator = new torch.Generator(1UL)
+
+            let linear = {
+                FnoOptions.Create [| 4 |] with
+                    Width = 1
+                    Layers = 1
+                    Projection = 0
+                    Positions = false
+                    Skip = OperatorSkip.None
+            }
+
+            use model = new Fno(torus1, [| 1 |], 1, 0, linear, f64, generator)
+
+            let mean (image: Field) = image.Values.mean().square()
+
+            let o = {
+                options 150 with
+                    Terms = [|
+                        LossTerms.residual "Poisson" 1.0 LossOptions.Default (fun inputs image ->
+                            Poisson.residual inputs[0] image)
+                        LossTerms.ofFunction "mean" 1.0 (fun p -> mean p.Prediction)
+                    |]
+                    Loop = { (options 1).Loop with BatchSize = 24; LearningRate = 0.03; WeightDecay = 0.0 }
+            }
+
+            OperatorTraining.fit o model data none null CancellationToken.None |> ignore
+            Expect.isLessThan (OperatorTraining.errors FieldNorm.L2 model data 24 |> Array.average) 0.05 "error"
+        }
+    ]
+
+let private refusals =
+    testList "refusals" [
+        test "data that do not fit the model" {
+            use train = derivatives 16 4 1
+
+            let fit (model: NeuralOperator) o =
+                OperatorTraining.fit o model train none null CancellationToken.None |> ignore
+
+            use two = network 2 1
+            refused [ "training data"; "[1]"; "[2]" ] (fun () -> fit two (options 1))
+            use model = network 1 1
+            refused [ "Stride 0" ] (fun () -> fit model { options 1 with Strides = [| 0 |] })
+            refused [ "16"; "3" ] (fun () -> fit model { options 1 with Strides = [| 3 |] })
+            refused [ "Axis 0"; "6 modes"; "8 points" ] (fun () -> fit model { options 1 with Strides = [| 2 |] })
+            refused [ "Epochs" ] (fun () -> fit model (options 0))
+            use single = train.To torch.float32
+
+            refused [ "Float32"; "To" ] (fun () -> OperatorTraining.errors FieldNorm.L2 model single 4 |> ignore)
+        }
+    ]
+
+let private memory =
+    test "training and evaluation leave no tensor behind" {
+        use train = derivatives 16 6 1
+        use model = network 1 1
+        OperatorTraining.fit (options 1) model train none null CancellationToken.None |> ignore
+        let before = Tensors.live ()
+        OperatorTraining.fit (options 1) model train none null CancellationToken.None |> ignore
+        OperatorTraining.errors FieldNorm.H1 model train 4 |> ignore
+        (OperatorTraining.predict model train 4).Values.Dispose()
+        Expect.equal (Tensors.live () - before) 0L "live tensors"
+    }
+
+let all = testList "Operator training" [ poisson; fitting; refusals; memory ]
