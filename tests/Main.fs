@@ -44,6 +44,9 @@ let main arguments =
         CdeTests.all
         CdeGradientTests.all
         ResamplingTests.all
+        PdeDataTests.tests
+        OperatorDatasetTests.tests
+        CliPdeTests.tests
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
