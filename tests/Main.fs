@@ -46,7 +46,6 @@ let main arguments =
         ResamplingTests.all
         PdeDataTests.tests
         OperatorDatasetTests.tests
-        CliPdeTests.tests
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
@@ -66,5 +65,6 @@ let main arguments =
         CliTests.tests
         CliSdeTests.tests
         CliSolveTests.tests
+        CliPdeTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments
