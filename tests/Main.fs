@@ -52,6 +52,8 @@ let main arguments =
         OperatorLossTests.all
         OperatorLossLawTests.all
         LossTermTests.all
+        PdeDataTests.tests
+        OperatorDatasetTests.tests
         SignatureTests.tests
         TrainingLoopTests.tests
         IrregularSeriesTests.tests
@@ -71,5 +73,6 @@ let main arguments =
         CliTests.tests
         CliSdeTests.tests
         CliSolveTests.tests
+        CliPdeTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments

@@ -63,8 +63,8 @@ module Advection =
         SpectralEvolution.times "Times" 0.0 o.Times
         let notes = [ "velocity", box o.Velocity ]
 
-        RandomStates.dataset o.Initial g "u_t + c . grad u = 0" notes [| "u0" |] "u" o.Times (fun first count ->
-            let c = RandomStates.coefficients o.Initial g 0 first count
+        RandomStates.dataset o.Initial g "u_t + c . grad u = 0" notes [| "u0" |] "u" o.Times (fun sample ->
+            let c = RandomStates.coefficients o.Initial g 0 sample
             let u0 = new Field(o.Initial.Points, RandomStates.channels o.Initial [| c |])
             let frames = o.Times |> Array.map (fun t -> (solve o.Velocity t u0).Values)
             [| u0.Values; torch.cat (frames, 1L) |])

@@ -103,9 +103,9 @@ module Burgers =
                 Modes = [| 2 * SpectralEvolution.highest fine + 1 |]
         }
 
-    let private batchOf (o: BurgersOptions) (fine: int) (g: Generation) (first: int) (count: int) : Tensor[] =
+    let private sampleOf (o: BurgersOptions) (fine: int) (g: Generation) (sample: int) : Tensor[] =
         let points = Discretisation.Uniform(Domain.Torus 1, [| fine |])
-        let u0 = GaussianField.values (initial o) g.Seed 0 first count points
+        let u0 = GaussianField.values (initial o) g.Seed 0 sample 1 points
         let struct (term, k) = transport fine 1.0
         let linear = k.mul(k).mul -o.Viscosity
 
@@ -119,7 +119,7 @@ module Burgers =
     /// Samples of the operator from `u0` to `u`, one channel for each time, at Grid points of the torus.
     let generate (o: BurgersOptions) (g: Generation) : OperatorDataset =
         let fine = check o
-        let made = Generations.run g (Generations.batchFor (4 * fine)) (batchOf o fine g)
+        let made = Generations.runEach g (sampleOf o fine g)
         let points = Discretisation.Uniform(Domain.Torus 1, [| o.Grid |])
 
         let source =

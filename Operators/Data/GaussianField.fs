@@ -163,13 +163,13 @@ module GaussianField =
         (points: Discretisation)
         : Tensor =
         use _ = torch.NewDisposeScope()
-        let modes = modesOn o points
-        let c = coefficients o seed stream first count modes
-        (AxisSeries.synthesisBox points c).MoveToOuterDisposeScope()
+        let c = coefficients o seed stream first count (modesOn o points)
+        // One by one: transforms of several functions at once may round otherwise.
+        let one i = AxisSeries.synthesisBox points (c.narrow (0L, int64 i, 1L))
+        torch.cat(Array.init count one, 0L).MoveToOuterDisposeScope()
 
     /// Samples as a field of one channel.
     let sample (o: GaussianFieldOptions) (points: Discretisation) (g: Generation) : Field =
         check o
-        let batch = Generations.batchFor (points.Shape |> Array.fold (fun n s -> n * int s) 1)
-        let made = Generations.run g batch (fun first count -> [| values o g.Seed 0 first count points |])
+        let made = Generations.runEach g (fun sample -> [| values o g.Seed 0 sample 1 points |])
         Generations.scalarField points made[0]

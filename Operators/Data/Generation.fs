@@ -14,7 +14,7 @@ type Generation = {
     First: int
     /// Seed of all that is random.
     Seed: int
-    /// Samples at a time; 0 for the generator's own choice.
+    /// Samples between two reports of progress, for generators that work on several at once; 0 for their own choice.
     Batch: int
     /// dtype of the result, float32 or float64; the computation is in float64.
     DType: torch.ScalarType
@@ -99,8 +99,12 @@ module internal Generations =
         let join i = torch.cat([| for part in parts -> part[i] |], 0L).MoveToOuterDisposeScope()
         Array.init parts[0].Length join
 
-    /// Batches that keep about a million values.
-    let batchFor (values: int) : int = max 1 (min 256 (1048576 / max 1 values))
+    /// The same, sample by sample: transforms of several functions at once may round otherwise than those of one.
+    let runEach (g: Generation) (make: int -> Tensor[]) : Tensor[] =
+        if g.Batch < 0 then
+            bad $"The batch is {g.Batch}; give a positive size, or 0."
+
+        run { g with Batch = 1 } 1 (fun sample _ -> make sample)
 
     /// A field of one channel from values (samples, points of each axis).
     let scalarField (points: Discretisation) (values: Tensor) : Field =

@@ -46,8 +46,8 @@ module Heat =
         check o.Diffusivity o.Times
         let notes = [ "diffusivity", box o.Diffusivity ]
 
-        RandomStates.dataset o.Initial g "u_t = kappa Laplace u" notes [| "u0" |] "u" o.Times (fun first count ->
-            let u0 = RandomStates.coefficients o.Initial g 0 first count
+        RandomStates.dataset o.Initial g "u_t = kappa Laplace u" notes [| "u0" |] "u" o.Times (fun sample ->
+            let u0 = RandomStates.coefficients o.Initial g 0 sample
             let eigenvalues = RandomStates.eigenvalues o.Initial
             let at t = u0.mul (eigenvalues.mul(-o.Diffusivity * t).exp())
 

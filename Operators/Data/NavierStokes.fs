@@ -246,10 +246,10 @@ module NavierStokes =
         let frames = framesOf o o.Times Threading.CancellationToken.None force w0
         w.With((frames.``to`` w.Values.dtype).MoveToOuterDisposeScope())
 
-    let private batchOf (o: NavierStokesOptions) (fine: int) (g: Generation) (first: int) (count: int) : Tensor[] =
+    let private sampleOf (o: NavierStokesOptions) (fine: int) (g: Generation) (sample: int) : Tensor[] =
         let law = field o
         let points = Discretisation.Uniform(law.Domain, [| fine; fine |])
-        let drawn = GaussianField.values law g.Seed 0 first count points
+        let drawn = GaussianField.values law g.Seed 0 sample 1 points
         let thin = SpectralEvolution.thin o.Grid 2
 
         if o.Forcing = VorticityForcing.Random then
@@ -269,7 +269,7 @@ module NavierStokes =
     /// a channel for each time, at Grid x Grid points.
     let generate (o: NavierStokesOptions) (g: Generation) : OperatorDataset =
         let fine = check o
-        let made = Generations.run g (Generations.batchFor (8 * fine * fine)) (batchOf o fine g)
+        let made = Generations.runEach g (sampleOf o fine g)
         let points = Discretisation.Uniform(Domain.Cube(2, o.Length, Boundary.Periodic), [| o.Grid; o.Grid |])
 
         let source =

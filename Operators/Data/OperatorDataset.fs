@@ -40,8 +40,19 @@ module internal FieldParts =
     /// The samples with these numbers, in this order.
     let take (indices: int[]) (field: Field) : Field =
         use _ = torch.NewDisposeScope()
+        let points = cloudsOf field.Discretisation indices
         let values = rows indices field.Values
-        new Field(cloudsOf field.Discretisation indices, values.MoveToOuterDisposeScope())
+        // The largest cloud may be gone, and its padding with it.
+        let last = values.shape.Length - 1
+        let most = points.Shape[points.Shape.Length - 1]
+
+        let values =
+            if values.shape[last] = most then
+                values
+            else
+                values.narrow(int64 last, 0L, most).contiguous()
+
+        new Field(points, values.MoveToOuterDisposeScope())
 
     /// The first kept point and the number of kept points where every k-th point of n leaves points of the same layout.
     let private kept (axis: int) (points: AxisPoints) (k: int) : struct (int * int) =

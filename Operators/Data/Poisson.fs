@@ -35,7 +35,7 @@ module Poisson =
 
     /// Samples of the operator from `f` to `u`.
     let generate (source: RandomState) (g: Generation) : OperatorDataset =
-        RandomStates.dataset source g "-Laplace u = f" [] [| "f" |] "u" [||] (fun first count ->
-            let f = RandomStates.coefficients source g 0 first count
+        RandomStates.dataset source g "-Laplace u = f" [] [| "f" |] "u" [||] (fun sample ->
+            let f = RandomStates.coefficients source g 0 sample
             let u = f.mul (inverse (RandomStates.eigenvalues source))
             [| RandomStates.channels source [| f |]; RandomStates.channels source [| u |] |])

@@ -59,18 +59,18 @@ module internal RandomStates =
     /// The number of functions on each axis.
     let modes (s: RandomState) : int[] = GaussianField.modesOn s.Law s.Points
 
-    /// Coefficients (count, modes) of samples; `stream` tells the functions of one sample apart.
-    let coefficients (s: RandomState) (g: Generation) (stream: int) (first: int) (count: int) : Tensor =
-        GaussianField.coefficients s.Law g.Seed stream first count (modes s)
+    /// Coefficients (1, modes) of a sample; `stream` tells the functions of one sample apart.
+    let coefficients (s: RandomState) (g: Generation) (stream: int) (sample: int) : Tensor =
+        GaussianField.coefficients s.Law g.Seed stream sample 1 (modes s)
 
     /// Eigenvalues of -Laplace, of shape modes.
     let eigenvalues (s: RandomState) : Tensor = AxisSeries.eigenvalues s.Domain (modes s) torch.float64 torch.CPU
 
-    /// Values (count, channels, points) from coefficients, one tensor for each channel.
+    /// Values (1, channels, points) from coefficients, one tensor for each channel.
     let channels (s: RandomState) (coefficients: Tensor[]) : Tensor =
         AxisSeries.synthesisBox s.Points (torch.stack (coefficients, 1L))
 
-    /// Runs make in batches: its tensors are the inputs by name and, last, the output.
+    /// Runs make sample by sample: its tensors are the inputs by name and, last, the output.
     let dataset
         (s: RandomState)
         (g: Generation)
@@ -81,8 +81,7 @@ module internal RandomStates =
         (times: float[])
         make
         =
-        let values = s.Sizes |> Array.fold (*) 1
-        let made = Generations.run g (Generations.batchFor (values * max 1 times.Length)) make
+        let made = Generations.runEach g make
         let points = s.Points
 
         new OperatorDataset(

@@ -95,12 +95,12 @@ module Wave =
         let notes = [ "speed", box o.Speed; "randomVelocity", box o.RandomVelocity ]
         let inputs = if o.RandomVelocity then [| "u0"; "v0" |] else [| "u0" |]
 
-        RandomStates.dataset o.Initial g "u_tt = c^2 Laplace u" notes inputs "u" o.Times (fun first count ->
-            let u0 = RandomStates.coefficients o.Initial g 0 first count
+        RandomStates.dataset o.Initial g "u_tt = c^2 Laplace u" notes inputs "u" o.Times (fun sample ->
+            let u0 = RandomStates.coefficients o.Initial g 0 sample
 
             let v0 =
                 if o.RandomVelocity then
-                    RandomStates.coefficients o.Initial g 1 first count
+                    RandomStates.coefficients o.Initial g 1 sample
                 else
                     torch.zeros_like u0
 
