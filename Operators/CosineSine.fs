@@ -116,14 +116,7 @@ module TrigonometricTransforms =
             let zero = zeros 1L dim s
             torch.cat ([| zero; interiorFromSine dim (n - 2L) s; zero |], dim)
 
-    /// Whether the functions at these points have such a series: uniform points on a Neumann or Dirichlet axis.
-    let has (points: AxisPoints) : bool =
-        ArgumentNullException.ThrowIfNull(points, nameof points)
-
-        points.Layout <> PointLayout.Irregular
-        && (points.Axis.Boundary = Boundary.Neumann || points.Axis.Boundary = Boundary.Dirichlet)
-
-    /// How many functions these points hold.
+    /// How many functions of a Neumann or Dirichlet axis uniform points on it hold.
     let count (points: AxisPoints) : int =
         ArgumentNullException.ThrowIfNull(points, nameof points)
 
@@ -131,6 +124,15 @@ module TrigonometricTransforms =
             points.Count - 2
         else
             points.Count
+
+    /// Whether the functions at these points have such a series: uniform points on a Neumann or Dirichlet axis that hold one function or more
+    /// (two nodes on a Dirichlet axis, its ends, hold none).
+    let has (points: AxisPoints) : bool =
+        ArgumentNullException.ThrowIfNull(points, nameof points)
+
+        points.Layout <> PointLayout.Irregular
+        && (points.Axis.Boundary = Boundary.Neumann || points.Axis.Boundary = Boundary.Dirichlet)
+        && count points > 0
 
     let private isCosine (points: AxisPoints) = points.Axis.Boundary = Boundary.Neumann
 
@@ -145,7 +147,8 @@ module TrigonometricTransforms =
         NativeLibraries.ensure ()
 
         if not (has points) then
-            bad $"{points} have neither cosine nor sine series; take uniform points on a Neumann or Dirichlet axis."
+            bad
+                $"{points} have neither cosine nor sine series; take uniform points on a Neumann or Dirichlet axis, not its ends alone."
 
         if x.dtype <> torch.float32 && x.dtype <> torch.float64 then
             bad $"The values must be float32 or float64; their dtype is {x.dtype}."

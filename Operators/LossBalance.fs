@@ -8,7 +8,8 @@ type BalanceRule =
     /// All factors stay 1.
     | Constant
     /// exp(beta s_i) over their sum, with s_i the change of term i since the step before: with beta > 0, terms that fall more slowly weigh
-    /// more. `lossWeighted` multiplies by the term's value, `normalised` divides s by the sum of its sizes. The factors sum to 1.
+    /// more. `lossWeighted` multiplies by the term's value, `normalised` divides s by the sum of the |s_i| (by that of the s_i
+    /// themselves, the rule would turn around while terms fall). The factors sum to 1.
     /// Heydari, Thompson and Mehmood 2019, "SoftAdapt: techniques for adaptive loss weighting of neural networks with multi-part
     /// loss functions".
     | SoftAdapt of beta: float * lossWeighted: bool * normalised: bool

@@ -49,14 +49,37 @@ let all =
                 check "divergence" divergence 3.6 opened (l2 slope / sqrt 2.0)
             ]
 
-            // On a circle the order is higher than any; a difference that no grid holds.
-            let smooth (x: float[]) = [| exp (sin (pi * x[0])) |]
-            // The integral of exp(2 sin) over a period of length 2 is 2 I0(2).
-            let bessel = 2.2795853023360673
+        }
+
+        test "on a circle they converge faster than any order" {
+            // exp(cos(pi x)) = I_0(1) + 2 sum_k I_k(1) cos(k pi x), with the modified Bessel functions.
+            let bessel (k: int) =
+                let term m =
+                    let factorial n = Seq.fold (*) 1.0 (seq { for i in 1..n -> float i })
+                    Math.Pow(0.5, float (2 * m + k)) / (factorial m * factorial (m + k))
+
+                Seq.sumBy term (seq { 0..15 })
+
+            let smooth (x: float[]) = [| exp (cos (pi * x[0])) |]
             let zero (_: float[]) = [| 0.0 |]
 
+            /// The square root of the length 2 times the sum of squares of coefficients with these weights.
+            let size (weight: int -> float) =
+                2.0 * Seq.sumBy (fun k -> weight (abs k) * bessel (abs k) ** 2.0) (seq { -15 .. 15 }) |> sqrt
+
+            let check name least loss value = OperatorLossLaws.converges name loss least 4 circle smooth zero value
+
+            let sobolev (s: float) k = Math.Pow(1.0 + (pi * float k) ** 2.0, s)
+
             holds [
-                OperatorLossLaws.converges "L2" (norm L2 absolute) 8.0 6 circle smooth zero (sqrt (2.0 * bessel))
+                check "L2" 8.0 (OperatorLosses.distance L2 absolute) (size (fun _ -> 1.0))
+                check "H1" 6.0 (OperatorLosses.distance H1 absolute) (size (sobolev 1.0))
+
+                for s in [ -1.0; 0.5; 2.0 ] do
+                    check $"Sobolev {s}" 5.0 (OperatorLosses.distance (Sobolev s) absolute) (size (sobolev s))
+
+                let band = size (fun k -> if k = 1 then 1.0 else 0.0)
+                check "a band" 5.0 (OperatorLosses.bandDistance [| 0.5; 1.5 |] absolute) band
             ]
         }
 
