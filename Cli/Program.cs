@@ -12,6 +12,7 @@ internal static class Program
           continuum forecast out/lynx-hare/model.safetensors --to 1930
           continuum solve lorenz --set rho=0:28:1000 --to 10 --out runs.csv --plot runs.png
           continuum simulate gbm --paths 100000 --plot gbm.png
+          continuum pde generate darcy --n 1000 --grid 85 --out darcy.h5
           continuum doctor
 
         Exit codes: 0 done, 1 a file, the training, every run or the installation failed, 2 wrong command line, 130 ended by Ctrl+C.
@@ -41,6 +42,7 @@ internal static class Program
             ForecastCommand.Create(),
             SolveCommand.Create(),
             SimulateCommand.Create(),
+            PdeCommand.Create(),
             DoctorCommand.Create(),
         };
         Help.Extend(root, Epilogue);

@@ -175,11 +175,4 @@ module internal Hdf5 =
         for array in arrays do
             place file (List.ofArray (array.Name.Split '/')) (dataset array)
 
-        // The library closes the stream that it writes to, so that it gets one of its own.
-        AtomicFile.Write(
-            path,
-            fun stream ->
-                use memory = new MemoryStream()
-                file.Write memory
-                memory.WriteTo stream
-        )
+        AtomicFile.Write(path, (fun stream -> file.Write stream))

@@ -1,0 +1,190 @@
+extern alias core;
+
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using Core = core::Continuum;
+
+namespace Continuum;
+
+/// <summary>One function of operator data.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Channels">Numbers of values at each point; frames times components where the data have times.</param>
+/// <param name="Points">Points on each axis, or the points of the largest cloud.</param>
+/// <param name="Description">Where the points lie, in words.</param>
+public sealed record OperatorFunction(string Name, int Channels, IReadOnlyList<int> Points, string Description);
+
+/// <summary>An array of numbers in memory: samples first, then channels or times where there are several, then the points of each axis.</summary>
+/// <param name="Name">The name of the function.</param>
+/// <param name="Shape">The sizes, outermost first.</param>
+/// <param name="Values">The numbers, the last index fastest.</param>
+public sealed record FunctionArray(string Name, IReadOnlyList<int> Shape, double[] Values);
+
+/// <summary>
+/// What an operator is learned from: input functions and an output function, sample by sample. It holds native memory: dispose of it.
+/// </summary>
+public sealed class OperatorData : IDisposable
+{
+    internal OperatorData(Core.OperatorDataset data) => Data = data;
+
+    /// <summary>The number of samples.</summary>
+    public int Count => Data.Count;
+
+    /// <summary>The input functions.</summary>
+    public IReadOnlyList<OperatorFunction> Inputs => [.. Data.Inputs.Select(Describe)];
+
+    /// <summary>The output function.</summary>
+    public OperatorFunction Output => Describe(Data.Output);
+
+    /// <summary>The names of numbers of the equation that vary from sample to sample; often none.</summary>
+    public IReadOnlyList<string> ParameterNames => Data.ParameterNames;
+
+    /// <summary>The times of the output's frames; none where it has no time.</summary>
+    public IReadOnlyList<double> Times => Data.Times;
+
+    /// <summary>Where the data come from: equation and options as JSON, or free text.</summary>
+    public string Source => Data.Source;
+
+    internal Core.OperatorDataset Data { get; }
+
+    /// <summary>The values of an input or the output by its name: samples, channels, points, the last index fastest; a copy.</summary>
+    /// <exception cref="ArgumentException">There is no such function.</exception>
+    public double[] Values(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return Core.Tensors.toArray(name == Data.Output.Item1 ? Data.Output.Item2.Values : Data.Input(name).Values);
+    }
+
+    /// <summary>Reads data from a file that <see cref="Save"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged or holds something else.</exception>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    public static OperatorData Load(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return new(Core.OperatorDatasetFiles.load(path));
+    }
+
+    /// <summary>Reads a file in the layout of PDEBench (HDF5): all later frames from the first ones, or Darcy's pressure from its coefficient.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="boundary">What holds at the ends of each axis; null where nothing is known.</param>
+    /// <param name="inputFrames">The number of frames that are input.</param>
+    /// <param name="components">The arrays of the components; null for the array `tensor`.</param>
+    /// <exception cref="InvalidDataException">The file is damaged or has other arrays.</exception>
+    public static OperatorData LoadPdeBench(
+        string path,
+        BoundaryCondition? boundary = null,
+        int inputFrames = 1,
+        IReadOnlyList<string>? components = null
+    )
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return new(Core.ForeignData.pdeBench(path, PdeData.Boundary(boundary), [.. components ?? []], inputFrames));
+    }
+
+    /// <summary>The names and shapes of the arrays of any .h5, .hdf5, .mat (version 7.3), .npz or .npy file, axes in the order of the program that wrote it.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged or of another kind.</exception>
+    public static IReadOnlyDictionary<string, IReadOnlyList<long>> Arrays(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return Core.ForeignData.list(path).ToDictionary(array => array.Item1, array => (IReadOnlyList<long>)array.Item2);
+    }
+
+    /// <summary>Makes data from arrays in memory, on the box [0, length] on each axis with points at equal distances.</summary>
+    /// <param name="inputs">The input functions.</param>
+    /// <param name="output">The output function, of as many samples.</param>
+    /// <param name="dimension">The number of axes: the last sizes of each array are its points.</param>
+    /// <param name="length">The length of each axis.</param>
+    /// <param name="boundary">
+    /// What holds at the ends: periodic points exclude the end, those under zero slopes are cell centres, others include both ends. Null where
+    /// nothing is known.
+    /// </param>
+    /// <param name="source">Where the data come from.</param>
+    /// <exception cref="ArgumentException">Shapes do not fit each other, the values or the number of axes; a value is not finite.</exception>
+    public static OperatorData FromArrays(
+        IReadOnlyList<FunctionArray> inputs,
+        FunctionArray output,
+        int dimension,
+        double length = 1,
+        BoundaryCondition? boundary = null,
+        string source = ""
+    )
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(output);
+        Core.NamedArray[] arrays = [.. inputs.Append(output).Select(Array)];
+        Core.ForeignOptions options = new(
+            domain: Core.Domain.Cube(dimension, length, PdeData.Boundary(boundary)),
+            layouts: [],
+            inputs: [.. inputs.Select(input => input.Name)],
+            outputs: [output.Name],
+            channelsLast: false,
+            inputFrames: 0,
+            times: [],
+            outputName: output.Name,
+            dType: TorchSharp.torch.ScalarType.Float64
+        );
+        return new(Core.ForeignData.ofArrays(options, arrays, source));
+    }
+
+    /// <summary>Writes the data to a file ending in .h5, .hdf5 or .npz, whole or not at all.</summary>
+    /// <exception cref="ArgumentException">Another ending.</exception>
+    /// <exception cref="IOException">The file could not be written; an old one is unchanged.</exception>
+    public void Save(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        Core.OperatorDatasetFiles.save(path, Data);
+    }
+
+    /// <summary>The samples from <paramref name="start"/> on, as a copy.</summary>
+    /// <exception cref="ArgumentException">They do not all exist.</exception>
+    public OperatorData Range(int start, int count) => new(Data.Range(start, count));
+
+    /// <summary>The samples with these numbers, in this order, as a copy.</summary>
+    /// <exception cref="ArgumentException">One does not exist, or none is given.</exception>
+    public OperatorData Take(IReadOnlyList<int> indices)
+    {
+        ArgumentNullException.ThrowIfNull(indices);
+        return new(Data.Take([.. indices]));
+    }
+
+    /// <summary>Every k-th point of each axis, as a copy.</summary>
+    /// <param name="every">One number for each axis.</param>
+    /// <exception cref="ArgumentException">The points left would not lie as the points do now.</exception>
+    public OperatorData Stride(params int[] every)
+    {
+        ArgumentNullException.ThrowIfNull(every);
+        return new(Data.Stride(every));
+    }
+
+    /// <summary>The first samples and the rest, as copies: generated samples are independent, so the order is as good as any.</summary>
+    /// <param name="first">The number of samples of the first part.</param>
+    /// <exception cref="ArgumentException">A part would be empty.</exception>
+    public (OperatorData First, OperatorData Others) Split(int first)
+    {
+        if (first < 1 || first >= Count)
+        {
+            throw new ArgumentException($"{Count} samples cannot be split after {first}; give 1 to {Count - 1}.");
+        }
+
+        return (Range(0, first), Range(first, Count - first));
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => Data.ToString();
+
+    /// <inheritdoc/>
+    public void Dispose() => ((IDisposable)Data).Dispose();
+
+    private static Core.NamedArray Array(FunctionArray array)
+    {
+        ArgumentNullException.ThrowIfNull(array);
+        return Core.NamedArray.FromDoubles(array.Name, [.. array.Shape.Select(size => (long)size)], array.Values);
+    }
+
+    private static OperatorFunction Describe(Tuple<string, Core.Field> part)
+    {
+        Core.Discretisation points = part.Item2.Discretisation;
+        return new(part.Item1, part.Item2.Channels, [.. points.Shape.Select(size => (int)size)], points.ToString());
+    }
+}

@@ -1,0 +1,126 @@
+/// `continuum pde`: data from the command line.
+module CliPdeTests
+
+open System.IO
+open CliTests
+open Continuum
+open Expecto
+open TorchSharp
+
+let private generate folder (arguments: string list) = run folder ("pde" :: "generate" :: arguments)
+
+let private kinds = [
+    "darcy", [ "--grid"; "9" ], [ "a"; "u" ]
+    "burgers", [ "--grid"; "32"; "--times"; "0.1,0.2" ], [ "u0"; "u" ]
+    "navier-stokes",
+    [ "--grid"; "12"; "--input-times"; "0"; "--times"; "0.1"; "--viscosity"; "0.01" ],
+    [ "w"; "w later" ]
+    "kolmogorov", [ "--grid"; "16"; "--spin-up"; "0.1"; "--times"; "0.2" ], [ "w"; "w later" ]
+    "forcing", [ "--grid"; "12"; "--times"; "0.1" ], [ "f"; "w" ]
+    "poisson", [ "--grid"; "9"; "--boundary"; "dirichlet" ], [ "f"; "u" ]
+    "heat", [ "--grid"; "8"; "--dimension"; "3"; "--viscosity"; "0.1" ], [ "u0"; "u" ]
+    "advection", [ "--grid"; "16"; "--dimension"; "1"; "--speed"; "2" ], [ "u0"; "u" ]
+    "wave", [ "--grid"; "9"; "--boundary"; "neumann"; "--times"; "0.1,0.3" ], [ "u0"; "u" ]
+]
+
+let tests =
+    testList "PDE data by the command line" [
+        test "every equation makes a file that loads; info describes it" {
+            inFolder (fun folder ->
+                use _ = torch.NewDisposeScope()
+
+                for kind, options, names in kinds do
+                    let name = kind + (if kind = "heat" then ".npz" else ".h5")
+                    let outcome = generate folder ([ kind; "--n"; "3"; "--seed"; "2"; "--out"; name ] @ options)
+                    expect 0 outcome
+                    Expect.equal outcome.Error "" "no progress in a pipe"
+                    Expect.stringContains outcome.Output "3 samples" kind
+                    use data = OperatorDataset.Load(Path.Combine(folder, name))
+                    Expect.equal data.Count 3 kind
+                    Expect.sequenceEqual [ fst data.Inputs[0]; fst data.Output ] names kind
+                    Expect.equal data.DType torch.float64 kind
+
+                Expect.hasLength (files folder) kinds.Length "nothing beside the files"
+                let info = run folder [ "pde"; "info"; "burgers.h5" ]
+                expect 0 info
+
+                for part in [ "u0 (32)"; "u (2 x 32)"; "periodic [0, 1)"; "0.1, 0.2"; "\"seed\":2" ] do
+                    Expect.stringContains info.Output part "info"
+
+                // The same as the library, and a sample does not depend on how many are made.
+                let o = { BurgersOptions.Default with Grid = 32; Times = [| 0.1; 0.2 |] }
+                use direct = Burgers.generate o (Generation.Create(3, 2))
+                use loaded = OperatorDataset.Load(Path.Combine(folder, "burgers.h5"))
+                let gap (a: Tensor) (b: Tensor) = a.sub(b).abs().max().ToDouble()
+                Expect.isLessThan (gap (snd direct.Output).Values (snd loaded.Output).Values) 1e-12 "as the library"
+
+                let later = [
+                    "darcy"
+                    "--n"
+                    "1"
+                    "--first"
+                    "2"
+                    "--seed"
+                    "2"
+                    "--grid"
+                    "9"
+                    "--float32"
+                    "--quiet"
+                ]
+
+                let outcome = generate folder (later @ [ "--out"; "later.npz" ])
+                expect 0 outcome
+                Expect.equal outcome.Output "" "quiet"
+                use all = OperatorDataset.Load(Path.Combine(folder, "darcy.h5"))
+                use one = OperatorDataset.Load(Path.Combine(folder, "later.npz"))
+                Expect.equal one.DType torch.float32 "32 bits"
+                let third = (snd all.Output).Values.narrow(0L, 2L, 1L).float()
+                Expect.equal (gap third (snd one.Output).Values) 0.0 "sample 2")
+        }
+
+        test "what cannot be is said in one line, and nothing is written" {
+            inFolder (fun folder ->
+                let refused code parts arguments = generate folder arguments |> expectRefusal folder code parts
+                refused 2 [ "'euler' is no equation"; "burgers" ] [ "euler"; "--out"; "x.h5" ]
+                refused 2 [ "--out" ] [ "darcy" ]
+                refused 2 [ ".npz"; "x.csv" ] [ "darcy"; "--out"; "x.csv" ]
+                refused 2 [ "--high means nothing to burgers" ] [ "burgers"; "--high"; "3"; "--out"; "x.h5" ]
+                refused 2 [ "--boundary wants"; "'open'" ] [ "wave"; "--boundary"; "open"; "--out"; "x.h5" ]
+                refused 2 [ "multiple of 9" ] [ "darcy"; "--grid"; "10"; "--fine-grid"; "12"; "--out"; "x.h5" ]
+                refused 1 [ "does not exist" ] [ "darcy"; "--out"; "none/x.h5" ]
+
+                refused 1 [ "shorten the step" ] [
+                    yield! [ "burgers"; "--n"; "1"; "--grid"; "64"; "--viscosity"; "1e-5" ]
+                    yield! [ "--sigma"; "2500"; "--step"; "0.5"; "--out"; "x.h5" ]
+                ]
+
+                Expect.isEmpty (files folder) "nothing is written")
+        }
+
+        test "info lists the arrays of other files, and refuses what is none" {
+            inFolder (fun folder ->
+                let path = Path.Combine(folder, "other.npz")
+                Npz.Write(path, [ NamedArray.FromDoubles("coeff", [| 2L; 3L |], Array.init 6 float) ])
+                let info = run folder [ "pde"; "info"; "other.npz" ]
+                expect 0 info
+                Expect.stringContains info.Output "coeff  [2, 3]" "the array"
+                File.WriteAllText(Path.Combine(folder, "text.h5"), "no numbers here, none at all")
+                run folder [ "pde"; "info"; "text.h5" ] |> expectRefusal folder 1 [ "text.h5"; "signature" ]
+                run folder [ "pde"; "info"; "none.h5" ] |> expectRefusal folder 1 [ "no such file" ])
+        }
+
+        test "an interruption ends it with code 130 and without a file" {
+            if System.OperatingSystem.IsWindows() then
+                skiptest "needs kill"
+
+            inFolder (fun folder ->
+                let running = start folder [ "pde"; "generate"; "darcy"; "--n"; "100000"; "--out"; "x.h5" ]
+                System.Threading.Thread.Sleep 4000
+                use kill = System.Diagnostics.Process.Start("kill", [ "-INT"; string running.Id ])
+                kill.WaitForExit()
+                let outcome = finish running
+                expect 130 outcome
+                Expect.stringContains outcome.Error "was not written" "the message"
+                Expect.isEmpty (files folder) "no file, not even a part")
+        }
+    ]
