@@ -64,6 +64,7 @@ let main arguments =
         StochasticSnippets.tests
         ControlledSnippets.tests
         ModelSnippets.tests
+        OperatorSnippets.tests
         FacadeTests.tests
         NumberSnippets.tests
         DocSnippets.tests

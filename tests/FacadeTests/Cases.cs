@@ -17,6 +17,7 @@ public static class Cases
             .. StochasticSnippets.All,
             .. ControlledSnippets.All,
             .. ModelSnippets.All,
+            .. OperatorSnippets.All,
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
             .. FitCases.All,
