@@ -8,7 +8,7 @@ open Continuum
 open TorchSharp
 open Expecto
 
-module private Fields =
+module private GenericFields =
     open RealOperators
 
     /// Prey and predator.
@@ -22,7 +22,7 @@ module private Fields =
                 dydt[0] <- y[0] * (p[0] - p[1] * y[1])
                 dydt[1] <- y[1] * (p[3] * y[0] - p[2])
 
-open Fields
+open GenericFields
 
 let private near tolerance (expected: float) what (actual: float) =
     Expect.isTrue (abs (actual - expected) <= tolerance) $"{what}: {actual}, expected {expected}"

@@ -11,7 +11,7 @@ open Expecto
 
 let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
-module Fields =
+module GenericFields =
     open RealOperators
 
     /// A forced pendulum with friction: length, friction and forcing are parameters; depends on time.
@@ -66,7 +66,7 @@ module Fields =
 
                 dydt[0] <- -y[0]
 
-open Fields
+open GenericFields
 
 let private first (solution: EnsembleSolution) i = (solution.FinalState i)[0]
 

@@ -10,7 +10,7 @@ open Expecto
 // ---------------------------------------------------------------------------------------------------------- problems
 
 /// Fields, conditions and changes written over numbers.
-module Fields =
+module GenericFields =
     open RealOperators
 
     /// Predator and prey, four parameters.
@@ -151,7 +151,7 @@ module Fields =
         interface IGenericChange with
             member _.Apply(t, y, p, after) = after[1] <- y[1] + strength *. p[0] * y[0] + 0.1 *. t
 
-open Fields
+open GenericFields
 
 let private ofField (field: 'G) p = SensitivityProblem.OfGeneric(field, p)
 
