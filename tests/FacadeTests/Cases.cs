@@ -20,6 +20,7 @@ public static class Cases
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
             .. FitCases.All,
+            .. PdeCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
             .. StructuredCases.All,
