@@ -21,6 +21,7 @@ public static class Cases
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
             .. FitCases.All,
+            .. PdeCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
             .. StructuredCases.All,
