@@ -2,7 +2,6 @@
 namespace Continuum
 
 open System
-open System.Threading.Tasks
 open TorchSharp
 
 /// How the coefficient of a face is made from its two nodes.
@@ -137,7 +136,7 @@ module Darcy =
             let u = pressure harmonic n0 n1 h0 h1 own (fun p -> sources[s * size + p])
             Array.blit u 0 result (s * size) size
 
-        Parallel.For(0, int a.Batch, one) |> ignore
+        Generations.inParallel (int a.Batch) Threading.CancellationToken.None one
         f.With(Tensors.ofArray result f.Values.shape f.Values.dtype f.Values.device)
 
     /// -div(a grad u) - f at the inner nodes and zero on the boundary, in the very discretisation of solve: for losses that use the equation, a

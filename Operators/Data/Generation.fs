@@ -2,6 +2,7 @@
 namespace Continuum
 
 open System
+open System.Runtime.ExceptionServices
 open System.Text.Json
 open System.Threading
 open System.Threading.Tasks
@@ -54,11 +55,15 @@ module internal Generations =
         let address = { C1 = uint32 r0; C2 = uint32 r1; C3 = 0u; Stream = false }
         NormalDraws.fill key (PathNumbers.From(int64 sample, 1)) address 0 values.Length values
 
-    /// Uniform numbers in (0, 1) from normals, by the distribution function.
-    let uniforms (key: uint64) (sample: int) (row: int) (count: int) : float[] =
-        let values = Array.zeroCreate count
-        normals key sample row 0 (values.AsSpan())
-        values |> Array.map (fun z -> 0.5 * MathNet.Numerics.SpecialFunctions.Erfc(-z / sqrt 2.0))
+    /// body 0 .. body (count - 1) on all processors; the exception of one of them, not the collection of all.
+    let inParallel (count: int) (token: CancellationToken) (body: int -> unit) =
+        let options =
+            ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = token)
+
+        try
+            Parallel.For(0, count, options, body) |> ignore
+        with :? AggregateException as failed ->
+            ExceptionDispatchInfo.Throw failed.InnerExceptions[0]
 
     let private check (g: Generation) =
         if g.Samples < 1 then
@@ -121,17 +126,9 @@ module internal Generations =
     /// The same, sample by sample, several of them at the same time: transforms of several functions at once may round otherwise than those
     /// of one, so that each sample is computed alone.
     let runEach (g: Generation) (make: int -> Tensor[]) : Tensor[] =
-        let workers = Environment.ProcessorCount
-        let options = ParallelOptions(MaxDegreeOfParallelism = workers, CancellationToken = g.Cancellation)
-
         let batch first count =
             let made = Array.zeroCreate count
-
-            // The exception of a sample, not the collection of them.
-            try
-                Parallel.For(0, count, options, (fun i -> made[i] <- plain make (first + i))) |> ignore
-            with :? AggregateException as failed ->
-                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw failed.InnerExceptions[0]
+            inParallel count g.Cancellation (fun i -> made[i] <- plain make (first + i))
 
             let join part =
                 torch.cat (
@@ -144,7 +141,7 @@ module internal Generations =
 
             Array.init made[0].Length join
 
-        run g workers batch
+        run g Environment.ProcessorCount batch
 
     /// A field of one channel from values (samples, points of each axis).
     let scalarField (points: Discretisation) (values: Tensor) : Field =
