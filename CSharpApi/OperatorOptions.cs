@@ -111,6 +111,9 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Whether the operator computes in double precision; single precision is twice as fast and usually enough.</summary>
     public bool DoublePrecision { get; init; }
 
+    /// <summary>Where it is trained: "cpu", or "cuda" where a CUDA libtorch and a GPU are present. The trained model is on the CPU again.</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>Input channels and output channels are scaled to mean 0 and deviation 1 over the training data.</summary>
     public bool Scaled { get; init; } = true;
 

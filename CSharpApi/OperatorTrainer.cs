@@ -38,21 +38,41 @@ public static class OperatorTrainer
         torch.ScalarType precision = options.DoublePrecision ? torch.float64 : torch.float32;
         using Core.OperatorDataset train = data.Data.To(precision);
         using Core.OperatorDataset? held = validation?.Data.To(precision);
+        torch.Device device = Device(options.Device);
         Core.NeuralOperator model = Create(train, options, precision);
         try
         {
-            return new(
-                model,
-                Interop.Fitted(() =>
-                    Core.OperatorTraining.fit(options.Training(), model, train, held, Interop.Report(progress), cancellationToken)
-                )
+            _ = model.to(device);
+            Core.TrainingSummary summary = Interop.Fitted(() =>
+                Core.OperatorTraining.fit(options.Training(), model, train, held, Interop.Report(progress), cancellationToken)
             );
+            _ = model.cpu();
+            return new(model, summary);
         }
         catch
         {
             model.Dispose();
             throw;
         }
+    }
+
+    private static torch.Device Device(string name)
+    {
+        torch.Device device;
+        try
+        {
+            device = torch.device(name);
+        }
+        catch (Exception failure) when (failure is ArgumentException or FormatException)
+        {
+            throw new ArgumentException($"'{name}' is no device; take cpu or cuda.", failure);
+        }
+
+        return device.type != DeviceType.CUDA || torch.cuda.is_available()
+            ? device
+            : throw new ArgumentException(
+                "There is no CUDA device here, or libtorch is one for the CPU; `continuum doctor` says what was found, the README how to take a CUDA libtorch."
+            );
     }
 
     private static Core.NeuralOperator Create(Core.OperatorDataset data, OperatorOptions options, torch.ScalarType precision)

@@ -94,22 +94,22 @@ type DeepONet
 
     let trunk = network positions.Channels options.Trunk options.Basis
 
-    let offset =
-        use _ = torch.NewDisposeScope()
-        Owned.parameter (torch.zeros ([| int64 outputs; 1L |], dtype = Nullable dtype))
-
     do
         this.register_module ("branch", branch)
         this.register_module ("trunk", trunk)
-        this.register_parameter ("offset", offset)
+        use _ = torch.NewDisposeScope()
+        let zeros = torch.zeros ([| int64 outputs; 1L |], dtype = Nullable dtype)
+        this.register_parameter ("offset", Owned.parameter zeros)
 
     /// The architecture.
     member _.Options = options
 
     override _.Kind = "deeponet"
-    override _.Config = OperatorConfig.write domain inputs outputs parameters dtype options
 
-    override _.Evaluate(pass, input) =
+    override this.Config =
+        OperatorConfig.write domain inputs outputs parameters (Seq.head (this.parameters ())).dtype options
+
+    override this.Evaluate(pass, input) =
         let batch = input.Batch
 
         let readings = [|
@@ -127,7 +127,7 @@ type DeepONet
         let first = input.Functions[0].Values
         let functions = trunk.Values(positions.Values(input.Target, first.dtype, first.device))
         let flat = functions.reshape ([| functions.shape[0]; int64 options.Basis; -1L |])
-        let image = torch.matmul(coefficients, flat).add offset
+        let image = torch.matmul(coefficients, flat).add(this.get_parameter "offset")
         let shaped = image.reshape (Array.append [| batch; int64 outputs |] input.Target.Shape)
 
         if isNull (box input.Mask) then

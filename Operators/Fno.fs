@@ -309,7 +309,9 @@ type Fno
             block.Kernel.Grow modes
 
     override _.Kind = "fno"
-    override _.Config = OperatorConfig.write domain inputs outputs parameters dtype options
+
+    override this.Config =
+        OperatorConfig.write domain inputs outputs parameters (Seq.head (this.parameters ())).dtype options
 
     override _.Evaluate(pass, input) =
         let at = input.Functions[0].Discretisation

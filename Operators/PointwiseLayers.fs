@@ -42,14 +42,11 @@ type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarT
         let uniform = torch.rand (shape, dtype = Nullable torch.float64, generator = generator)
         Owned.parameter (uniform.mul(2.0 * bound).sub(bound).``to`` dtype)
 
-    let weight = draw [| int64 outputs; int64 inputs |]
-    let offset = if bias then draw [| int64 outputs |] else null
-
     do
-        this.register_parameter ("weight", weight)
+        this.register_parameter ("weight", draw [| int64 outputs; int64 inputs |])
 
         if bias then
-            this.register_parameter ("bias", offset)
+            this.register_parameter ("bias", draw [| int64 outputs |])
 
     /// Input channels.
     member _.Inputs = inputs
@@ -57,8 +54,11 @@ type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarT
     member _.Outputs = outputs
 
     /// (batch, inputs, points) to (batch, outputs, points), any number of axes of points.
-    member internal _.Values(values: Tensor) : Tensor =
+    member internal this.Values(values: Tensor) : Tensor =
         OperatorChecks.channels (nameof PointwiseLinear) inputs values
+        // Asked anew each time: moving a module to another device replaces its parameters.
+        let weight = this.get_parameter "weight"
+        let offset = if bias then this.get_parameter "bias" else null
         OperatorChecks.dtype (nameof PointwiseLinear) weight values
         let shape = values.shape
         let flat = values.reshape ([| shape[0]; shape[1]; -1L |])
@@ -110,15 +110,16 @@ type PointwiseMlp
 type SoftGate(channels: int, dtype: torch.ScalarType) as this =
     inherit OperatorLayer(nameof SoftGate)
 
-    let weight =
+    do
         OperatorChecks.positive "The number of channels" channels
         use _ = torch.NewDisposeScope()
-        Owned.parameter (torch.ones ([| int64 channels; 1L |], dtype = Nullable dtype))
+        let ones = Owned.parameter (torch.ones ([| int64 channels; 1L |], dtype = Nullable dtype))
+        this.register_parameter ("weight", ones)
 
-    do this.register_parameter ("weight", weight)
-
-    member internal _.Values(values: Tensor) : Tensor =
+    member internal this.Values(values: Tensor) : Tensor =
+        let weight = this.get_parameter "weight"
         OperatorChecks.channels (nameof SoftGate) channels values
+        OperatorChecks.dtype (nameof SoftGate) weight values
         let points = Array.create (values.shape.Length - 2) 1L
         values.mul (weight.reshape (Array.append [| int64 channels |] points))
 
@@ -152,20 +153,19 @@ type FunctionNorm(channels: int, kind: FunctionNormKind, parameters: int, dtype:
     let own (name: string) (value: float) (shape: int64[]) =
         use _ = torch.NewDisposeScope()
         let start = torch.zeros (shape, dtype = Nullable dtype)
-        let parameter = Owned.parameter (start.add value)
-        this.register_parameter (name, parameter)
-        parameter
+        this.register_parameter (name, Owned.parameter (start.add value))
 
-    let scale = own "scale" 1.0 [| int64 channels |]
-    let offset = own "offset" 0.0 [| int64 channels |]
+    do
+        own "scale" 1.0 [| int64 channels |]
+        own "offset" 0.0 [| int64 channels |]
 
-    let adaptive =
         if parameters > 0 then
             own "adaptive" 0.0 [| 2L * int64 channels; int64 parameters |]
-        else
-            null
 
-    override _.Pass(pass, source, target, values) =
+    override this.Pass(pass, source, target, values) =
+        let scale = this.get_parameter "scale"
+        let offset = this.get_parameter "offset"
+        let adaptive = if parameters > 0 then this.get_parameter "adaptive" else null
         OperatorChecks.samePoints (nameof FunctionNorm) source target
         OperatorChecks.channels (nameof FunctionNorm) channels values
         OperatorChecks.dtype (nameof FunctionNorm) scale values
@@ -240,5 +240,4 @@ type Positions(domain: Domain) =
 type Resampling() =
     inherit OperatorLayer(nameof Resampling)
 
-    override _.Pass(_, source, target, values) =
-        OperatorValues.between source target values
+    override _.Pass(_, source, target, values) = OperatorValues.between source target values

@@ -52,18 +52,15 @@ type internal SpectralWeights
     let total = dims |> Array.fold (fun n d -> n * float d) 1.0
     let deviation = sqrt (2.0 / float (inputs + outputs))
 
-    let names = ResizeArray<string>()
-
     /// Normal numbers, complex ones with this deviation in all.
-    let draw (name: string) (deviation: float) (shape: int64[]) : Modules.Parameter =
+    let draw (name: string) (deviation: float) (shape: int64[]) : string =
         use _ = torch.NewDisposeScope()
         let full = if isComplex then Array.append shape [| 2L |] else shape
         let deviation = if isComplex then deviation / sqrt 2.0 else deviation
         let values = torch.randn (full, dtype = Nullable torch.float64, generator = generator)
         let parameter = Owned.parameter (values.mul(deviation).``to`` dtype)
         this.register_parameter (name, parameter)
-        names.Add name
-        parameter
+        name
 
     let ranks: int64[] =
         let least (r: float) = max 1L (int64 (Math.Round r))
@@ -103,7 +100,8 @@ type internal SpectralWeights
 
     let letters = "abcdefgh"
 
-    let parts: Modules.Parameter[] =
+    /// Their names: moving a module to another device replaces its parameters.
+    let names: string[] =
         match kind with
         | SpectralWeightKind.Dense
         | SpectralWeightKind.Separable ->
@@ -127,6 +125,8 @@ type internal SpectralWeights
             |> Array.mapi (fun i d ->
                 draw $"core{i}" (if i = 0 then deviation / sqrt size else 1.0) [| links[i]; d; links[i + 1] |])
         | other -> raise (ArgumentOutOfRangeException(nameof kind, other, "not a kind of spectral weights"))
+
+    let parts () = names |> Array.map (fun name -> this.get_parameter name)
 
     /// The axis of a part on which modes of domain axis i lie, or -1.
     let modeAxis (part: int) (i: int) =
@@ -175,18 +175,18 @@ type internal SpectralWeights
         | _ -> x[0]
 
     /// Parameters of all parts, real numbers counted.
-    member _.ParameterCount = parts |> Array.sumBy _.numel()
+    member _.ParameterCount = parts () |> Array.sumBy _.numel()
 
     /// The weights of a range (start, count) of the coefficients of each axis: (counts, inputs, outputs), or (counts, channels) of separable ones.
     member _.Assemble(ranges: struct (int64 * int64)[]) : Tensor =
-        parts |> Array.mapi (fun part value -> number (narrowed part ranges value)) |> assemble
+        parts () |> Array.mapi (fun part value -> number (narrowed part ranges value)) |> assemble
 
     /// Sets to zero the weights outside of these ranges.
     member _.ClearOutside(ranges: struct (int64 * int64)[]) =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
 
-        parts
+        parts ()
         |> Array.iteri (fun part value ->
             for i in 0 .. ranges.Length - 1 do
                 let axis = modeAxis part i

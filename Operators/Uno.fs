@@ -175,7 +175,9 @@ type Uno
     member _.Options = options
 
     override _.Kind = "uno"
-    override _.Config = OperatorConfig.write domain inputs outputs parameters dtype options
+
+    override this.Config =
+        OperatorConfig.write domain inputs outputs parameters (Seq.head (this.parameters ())).dtype options
 
     override _.Evaluate(pass, input) =
         let at = input.Functions[0].Discretisation

@@ -494,6 +494,21 @@ let private files =
             File.Delete path
     }
 
+let private moved =
+    test "a model that is moved works on (another dtype here, another device alike) and remembers it in its file" {
+        use _ = torch.NewDisposeScope()
+
+        for name, make, grids, _ in models do
+            use model = make ()
+            let field = OperatorLaws.field grids[0] 2 1 3 2
+            let image = (model.Apply field).Values
+            model.``to`` torch.float32 |> ignore
+            let single = model.Apply(field.With(field.Values.``to`` torch.float32))
+            Expect.equal single.Values.dtype torch.float32 name
+            Expect.isLessThan (gap (single.Values.``to`` f64) image / image.abs().max().ToDouble()) 1e-4 name
+            Expect.stringContains model.Config "float32" name
+    }
+
 let private memory =
     test "models leave no tensor behind but their image" {
         use _ = torch.NewDisposeScope()
@@ -507,4 +522,4 @@ let private memory =
             Expect.equal (Tensors.live () - before) 0L (model.GetName())
     }
 
-let all = testList "Operator models" [ lawTests; inputTests; dynamics; files; memory ]
+let all = testList "Operator models" [ lawTests; inputTests; dynamics; files; moved; memory ]
