@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
@@ -39,6 +40,15 @@ internal static class Arguments
                 Read(result, text => List(text) is { } list && Array.TrueForAll(list, item => item.Length > 0) ? list : null, "names separated by commas"),
         };
 
+    /// <summary>One of several names.</summary>
+    internal static Option<string?> Choice(string name, string help, IEnumerable<string> names) =>
+        new(name)
+        {
+            Description = help,
+            HelpName = "name",
+            CustomParser = result => Read(result, text => names.Contains(text) ? text : null, string.Join(" or ", names)),
+        };
+
     internal static Option<int[]?> Integers(string name, string help) =>
         new(name)
         {
@@ -53,6 +63,20 @@ internal static class Arguments
                     "whole numbers of at least 1 separated by commas, such as 16,16"
                 ),
         };
+
+    /// <summary>A share such as 90%, as a number from 0 to 1.</summary>
+    internal static Option<double?> Share(string name, string help, bool orZero)
+    {
+        return new(name)
+        {
+            Description = help,
+            HelpName = "share%",
+            CustomParser = result => Read<double?>(result, Parse, orZero ? "a share from 0% on and below 100%, such as 10%" : "a share above 0% and below 100%, such as 90%"),
+        };
+
+        double? Parse(string text) =>
+            text.EndsWith('%') && TryNumber(text[..^1], out double percent) && percent < 100 && (orZero ? percent >= 0 : percent > 0) ? percent / 100 : null;
+    }
 
     /// <summary>A text that must not be empty, such as a file's name.</summary>
     internal static Option<string?> Text(string name, string help, string helpName) =>

@@ -19,6 +19,7 @@ public static class Cases
             .. ModelSnippets.All,
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
+            .. OperatorCases.All,
             .. FitCases.All,
             .. TensorCases.All,
             .. RuntimeCases.All,
