@@ -90,6 +90,9 @@ internal static class Arguments
     internal static bool TryNumber(string text, out double number) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out number) && double.IsFinite(number);
 
+    /// <summary>The list that an option was given; null where it was not given, for which the parser has an empty one.</summary>
+    internal static T[]? Given<T>(ParseResult parsed, Option<T[]?> option) => parsed.GetValue(option) is { Length: > 0 } given ? given : null;
+
     /// <summary>The value of an option's only argument, or an error that says what the option wants.</summary>
     internal static T? Read<T>(ArgumentResult result, Func<string, T?> read, string wanted)
     {

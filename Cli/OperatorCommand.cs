@@ -68,7 +68,7 @@ internal static class OperatorCommand
             {
                 Model = parsed.GetValue(s_model)!,
                 Data = parsed.GetValue(s_data)!,
-                Stride = parsed.GetValue(s_stride),
+                Stride = Arguments.Given(parsed, s_stride),
                 Out = parsed.GetValue(s_out),
                 Plot = !parsed.GetValue(s_noPlot),
                 Quiet = parsed.GetValue(s_quiet),
@@ -80,7 +80,7 @@ internal static class OperatorCommand
             parsed.GetValue(s_model)!,
             parsed.GetValue(s_data)!,
             parsed.GetValue(s_images) ?? throw new UsageException("no file to write; give --out with a name that ends in .h5, .hdf5 or .npz"),
-            parsed.GetValue(s_grid),
+            Arguments.Given(parsed, s_grid),
             parsed.GetValue(s_quiet)
         );
 }

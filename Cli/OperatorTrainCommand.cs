@@ -110,7 +110,7 @@ internal static class OperatorTrainCommand
             Test = parsed.GetValue(s_test),
             Split = parsed.GetValue(s_split) ?? 0.9,
             Validation = parsed.GetValue(s_validation) ?? 0.1,
-            Losses = parsed.GetValue(s_loss) ?? LossChoice.Parse("l2")!,
+            Losses = parsed.GetValue(s_loss) is { Count: > 0 } losses ? losses : LossChoice.Parse("l2")!,
             Options = Options(parsed, s_models[model]),
             Model = model,
             Out = parsed.GetValue(s_out),
@@ -126,7 +126,7 @@ internal static class OperatorTrainCommand
         return o with
         {
             Kind = kind,
-            Modes = parsed.GetValue(s_modes) ?? o.Modes,
+            Modes = Arguments.Given(parsed, s_modes) ?? o.Modes,
             Width = parsed.GetValue(s_width) ?? o.Width,
             Layers = parsed.GetValue(s_layers) ?? o.Layers,
             Padding = parsed.GetValue(s_padding) ?? o.Padding,
@@ -135,7 +135,7 @@ internal static class OperatorTrainCommand
             LearningRate = parsed.GetValue(s_rate) ?? o.LearningRate,
             DoublePrecision = parsed.GetValue(s_float64),
             Balancing = s_balances[parsed.GetValue(s_balance) ?? "constant"],
-            Strides = parsed.GetValue(s_strides) ?? o.Strides,
+            Strides = Arguments.Given(parsed, s_strides) ?? o.Strides,
             Resolutions = parsed.GetValue(s_curriculum) ? ResolutionUse.Curriculum : ResolutionUse.Mixed,
             History = parsed.GetValue(s_history) ?? 0,
             Unroll = parsed.GetValue(s_unroll) ?? o.Unroll,
