@@ -96,6 +96,9 @@ internal static class PdeCommand
                 ),
         };
 
+    /// <summary>A list that was not given is read as an empty one.</summary>
+    private static double[]? Given(double[]? list) => list is { Length: > 0 } ? list : null;
+
     private static double Number(string text) => Arguments.TryNumber(text, out double number) ? number : double.NaN;
 
     private static Option<T?> Choice<T>(string name, string help)
@@ -136,8 +139,8 @@ internal static class PdeCommand
             Sigma = parsed.GetValue(s_sigma),
             Viscosity = parsed.GetValue(s_viscosity),
             Speed = parsed.GetValue(s_speed),
-            Times = parsed.GetValue(s_times),
-            InputTimes = parsed.GetValue(s_inputTimes),
+            Times = Given(parsed.GetValue(s_times)),
+            InputTimes = Given(parsed.GetValue(s_inputTimes)),
             Step = parsed.GetValue(s_step),
             SpinUp = parsed.GetValue(s_spinUp),
             High = parsed.GetValue(s_high),

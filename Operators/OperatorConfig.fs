@@ -1,22 +1,9 @@
-// Configurations of operators as JSON, and values brought to other points.
+// Configurations of operators as JSON.
 namespace Continuum
 
 open System
 open System.Text.Json.Nodes
 open TorchSharp
-
-/// Values of fields at the points of others.
-[<RequireQualifiedAccess>]
-module internal OperatorValues =
-    /// Values at the points of `source` brought to those of `target`.
-    let between (source: Discretisation) (target: Discretisation) (values: Tensor) : Tensor =
-        if Object.ReferenceEquals(source, target) || source.Equals target then
-            values
-        else
-            (FieldResampling.upto target (new Field(source, values))).Values
-
-    /// The values of a field at these points.
-    let at (target: Discretisation) (field: Field) : Tensor = between field.Discretisation target field.Values
 
 /// Configurations.
 [<RequireQualifiedAccess>]

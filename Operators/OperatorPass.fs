@@ -131,3 +131,16 @@ module internal OperatorChecks =
     let positive (what: string) (value: int) =
         if value < 1 then
             bad $"{what} must be at least 1; got {value}."
+
+/// Values of fields at the points of others.
+[<RequireQualifiedAccess>]
+module internal OperatorValues =
+    /// Values at the points of `source` brought to those of `target`.
+    let between (source: Discretisation) (target: Discretisation) (values: Tensor) : Tensor =
+        if Object.ReferenceEquals(source, target) || source.Equals target then
+            values
+        else
+            (FieldResampling.upto target (new Field(source, values))).Values
+
+    /// The values of a field at these points.
+    let at (target: Discretisation) (field: Field) : Tensor = between field.Discretisation target field.Values

@@ -234,3 +234,11 @@ type Positions(domain: Domain) =
         let places = this.Values(source, values.dtype, values.device)
         let shape = Array.append [| values.shape[0]; int64 this.Channels |] values.shape[2..]
         torch.cat ([| values; places.expand shape |], 1L)
+
+/// The function itself at other points, by the series of its domain (`FieldResampling`): the step to coarser or finer points inside of a network.
+[<Sealed>]
+type Resampling() =
+    inherit OperatorLayer(nameof Resampling)
+
+    override _.Pass(_, source, target, values) =
+        OperatorValues.between source target values

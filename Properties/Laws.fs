@@ -6,7 +6,7 @@ open Continuum
 open TorchSharp
 
 /// The laws, to run on your own model from C# (or F#): every member takes delegates, arrays and tensors, and returns what was
-/// found. Hand the results to EnsureAll in a test. A null method takes Tsit5. Those about equations along paths are inherited.
+/// found. Hand the results to EnsureAll in a test. A null method takes Tsit5. Those about equations along paths and about operators are inherited.
 [<AbstractClass; Sealed>]
 type Laws private () =
     inherit LawsOfPaths()

@@ -8,6 +8,7 @@ open TorchSharp
 /// The members of Laws about equations that a path drives, signatures of paths and models of series. Call them as members of Laws.
 [<AbstractClass>]
 type LawsOfPaths internal () =
+    inherit LawsOfOperators()
 
     static let needed (name: string) (value: obj) =
         if isNull value then

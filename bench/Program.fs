@@ -44,6 +44,9 @@ let private studies: (string * (Settings -> unit))[] = [|
     "study_patients", StudyPatients.run
     "study_markets", StudyMarkets.run
     "study_paths", StudyPaths.run
+    "study_burgers", StudyOperators.burgers
+    "study_darcy29", StudyOperators.darcy29
+    "study_darcy61", StudyOperators.darcy61
 |]
 
 let private known = Array.append workloads studies

@@ -67,6 +67,8 @@ let tests =
                 "Controlled.md", "ControlledSnippets.fs", 2
                 "Models.md", "FacadeTests/ModelSnippets.cs", 8
                 "Models.md", "ModelSnippets.fs", 3
+                "Operators.md", "FacadeTests/OperatorSnippets.cs", 1
+                "Operators.md", "OperatorSnippets.fs", 2
             ] do
             test $"{page} holds the code of {source} that runs here" {
                 let text = File.ReadAllText(Path.Combine(root, "docs", page))

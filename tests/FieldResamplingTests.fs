@@ -180,8 +180,8 @@ let private axes = [
         let ends = line (AxisPoints.Uniform(axis Boundary.Dirichlet, 2, PointLayout.Nodes))
         let inner = line (AxisPoints.Uniform(axis Boundary.Dirichlet, 5, PointLayout.Cells))
         Expect.isFalse (TrigonometricTransforms.has ends.Axes[0]) "no series"
-        let zero = Fields.ofFunction 1 torch.float64 ends (fun _ -> [| 0.0 |])
-        let one = Fields.ofFunction 1 torch.float64 inner (fun _ -> [| 1.0 |])
+        let zero = FieldValues.ofFunction 1 torch.float64 ends (fun _ -> [| 0.0 |])
+        let one = FieldValues.ofFunction 1 torch.float64 inner (fun _ -> [| 1.0 |])
 
         for field, target in [ zero, inner; zero, cloud ends.Domain 4 1; one, ends ] do
             Expect.isLessThan ((upto target field).Values.abs().max().ToDouble()) 1e-14 $"{target}"

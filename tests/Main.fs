@@ -65,6 +65,7 @@ let main arguments =
         StochasticSnippets.tests
         ControlledSnippets.tests
         ModelSnippets.tests
+        OperatorSnippets.tests
         FacadeTests.tests
         NumberSnippets.tests
         DocSnippets.tests

@@ -395,6 +395,12 @@ let private pointwiseTests =
             refused [ "2"; "0" ] (fun () -> layer.Apply field |> ignore)
         }
 
+        test "a resampling layer is the same function at other points" {
+            use layer = new Resampling()
+            let grids = [| for n in [ 7; 8; 15 ] -> uniform torus1 [ n ] |]
+            holds (OperatorLaws.exact "resampling" (to' layer) grids grids[0] 2)
+        }
+
         test "positions: waves on periodic axes, places on others" {
             use _ = torch.NewDisposeScope()
             let domain = Domain [| Axis(1.0, 2.0, Boundary.Periodic); Axis(-1.0, 4.0, Boundary.Open) |]

@@ -389,7 +389,7 @@ let private dynamics =
 
             let slopes way =
                 Autograd.backward (loss way y0)
-                let all = [| y0.grad.clone (); for p in model.parameters () -> p.grad.clone () |]
+                let all = Array.append [| y0.grad.clone () |] [| for p in model.parameters () -> p.grad.clone () |]
                 y0.grad <- null
 
                 for p in model.parameters () do
@@ -398,7 +398,7 @@ let private dynamics =
                 all
 
             let recorded = slopes Differentiation.Recorded
-            let discrete = slopes (Differentiation.Discrete DiscreteOptions.Default)
+            let discrete = slopes Differentiation.DiscreteDefault
             Array.iter2 (fun a b -> Expect.isLessThan (gap a b) 1e-9 "recorded and discrete") recorded discrete
 
             use _ = torch.no_grad ()

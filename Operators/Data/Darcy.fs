@@ -2,7 +2,6 @@
 namespace Continuum
 
 open System
-open System.Threading.Tasks
 open TorchSharp
 
 /// How the coefficient of a face is made from its two nodes.
@@ -137,7 +136,7 @@ module Darcy =
             let u = pressure harmonic n0 n1 h0 h1 own (fun p -> sources[s * size + p])
             Array.blit u 0 result (s * size) size
 
-        Parallel.For(0, int a.Batch, one) |> ignore
+        Generations.inParallel (int a.Batch) Threading.CancellationToken.None one
         f.With(Tensors.ofArray result f.Values.shape f.Values.dtype f.Values.device)
 
     /// -div(a grad u) - f at the inner nodes and zero on the boundary, in the very discretisation of solve: for losses that use the equation, a
@@ -199,27 +198,19 @@ module Darcy =
         else
             g.lt(0.0).``to``(torch.float64).mul(o.Low - o.High).add o.High
 
-    let private batchOf (o: DarcyOptions) (fine: int) (seed: int) (first: int) (count: int) : Tensor[] =
+    let private sampleOf (o: DarcyOptions) (fine: int) (seed: int) (sample: int) : Tensor[] =
         let every = (fine - 1) / (o.Grid - 1)
-        let a = coefficients o fine seed first count
+        let a = coefficients o fine seed sample 1
         let values = Tensors.toArray a
-        let size = fine * fine
         let h = 1.0 / float (fine - 1)
-        let result = Array.zeroCreate values.Length
 
-        let one s =
-            let own = Array.sub values (s * size) size
+        let pressures =
+            if o.Scheme = DarcyScheme.Literature then
+                literature fine o.Forcing values
+            else
+                pressure harmonic fine fine h h values (fun _ -> o.Forcing)
 
-            let u =
-                if o.Scheme = DarcyScheme.Literature then
-                    literature fine o.Forcing own
-                else
-                    pressure harmonic fine fine h h own (fun _ -> o.Forcing)
-
-            Array.blit u 0 result (s * size) size
-
-        Parallel.For(0, count, one) |> ignore
-        let u = Tensors.ofArray result a.shape torch.float64 torch.CPU
+        let u = Tensors.ofArray pressures a.shape torch.float64 torch.CPU
         let kept = FieldParts.places (Array.init o.Grid (fun i -> int64 (i * every)))
         let thin (x: Tensor) = x.index_select(1L, kept).index_select(2L, kept)
         [| thin a; thin u |]
@@ -228,7 +219,7 @@ module Darcy =
     /// centres and are given at the nodes of the same number, as the published data are used.
     let generate (o: DarcyOptions) (g: Generation) : OperatorDataset =
         let fine = check o
-        let made = Generations.run g (max 2 (min 16 (2000000 / (fine * fine)))) (batchOf o fine g.Seed)
+        let made = Generations.runEach g (sampleOf o fine g.Seed)
         let points = Discretisation.Uniform(Domain.Cube(2, 1.0, Boundary.Open), [| o.Grid; o.Grid |])
 
         let source =

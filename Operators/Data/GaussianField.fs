@@ -2,7 +2,6 @@
 namespace Continuum
 
 open System
-open System.Threading.Tasks
 open TorchSharp
 
 /// A centred Gaussian field with covariance sigma^2 (-Laplace + tau^2)^(-alpha), under the conditions of the domain's axes: Fourier, sine and
@@ -138,7 +137,7 @@ module GaussianField =
                 let place = Span<float>(values, (sample * rows + row) * last, last)
                 Generations.normals key (first + sample) (row / second) (row % second) place
 
-        Parallel.For(0, count, draw) |> ignore
+        Generations.inParallel count Threading.CancellationToken.None draw
         Tensors.ofArray values (Array.append [| int64 count |] (Array.map int64 modes)) torch.float64 torch.CPU
 
     /// The coefficients of samples in the orthonormal series: (count, modes).

@@ -2,8 +2,10 @@
 namespace Continuum
 
 open System
+open System.Runtime.ExceptionServices
 open System.Text.Json
 open System.Threading
+open System.Threading.Tasks
 open TorchSharp
 
 /// How many samples to make and how. Sample i depends on the seed and on i only: neither on how many are made nor on the batches.
@@ -14,7 +16,7 @@ type Generation = {
     First: int
     /// Seed of all that is random.
     Seed: int
-    /// Samples between two reports of progress, for generators that work on several at once; 0 for their own choice.
+    /// Samples between two reports of progress; 0 for one for each processor.
     Batch: int
     /// dtype of the result, float32 or float64; the computation is in float64.
     DType: torch.ScalarType
@@ -53,11 +55,15 @@ module internal Generations =
         let address = { C1 = uint32 r0; C2 = uint32 r1; C3 = 0u; Stream = false }
         NormalDraws.fill key (PathNumbers.From(int64 sample, 1)) address 0 values.Length values
 
-    /// Uniform numbers in (0, 1) from normals, by the distribution function.
-    let uniforms (key: uint64) (sample: int) (row: int) (count: int) : float[] =
-        let values = Array.zeroCreate count
-        normals key sample row 0 (values.AsSpan())
-        values |> Array.map (fun z -> 0.5 * MathNet.Numerics.SpecialFunctions.Erfc(-z / sqrt 2.0))
+    /// body 0 .. body (count - 1) on all processors; the exception of one of them, not the collection of all.
+    let inParallel (count: int) (token: CancellationToken) (body: int -> unit) =
+        let options =
+            ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = token)
+
+        try
+            Parallel.For(0, count, options, body) |> ignore
+        with :? AggregateException as failed ->
+            ExceptionDispatchInfo.Throw failed.InnerExceptions[0]
 
     let private check (g: Generation) =
         if g.Samples < 1 then
@@ -74,7 +80,7 @@ module internal Generations =
             bad $"Data is float32 or float64; got {g.DType}."
 
     /// Calls make(first, count) for batch after batch and joins what it gives along dimension 0.
-    let run (g: Generation) (batch: int) (make: int -> int -> Tensor[]) : Tensor[] =
+    let private run (g: Generation) (batch: int) (make: int -> int -> Tensor[]) : Tensor[] =
         check g
         NativeLibraries.ensure ()
         use _ = torch.NewDisposeScope()
@@ -99,12 +105,43 @@ module internal Generations =
         let join i = torch.cat([| for part in parts -> part[i] |], 0L).MoveToOuterDisposeScope()
         Array.init parts[0].Length join
 
-    /// The same, sample by sample: transforms of several functions at once may round otherwise than those of one.
-    let runEach (g: Generation) (make: int -> Tensor[]) : Tensor[] =
-        if g.Batch < 0 then
-            bad $"The batch is {g.Batch}; give a positive size, or 0."
+    /// What `make` gives, with one thread in each operation on this thread: sums and transforms round by the number of threads, and small ones
+    /// lose more by sharing than they gain.
+    let private singly (make: unit -> 'result) : 'result =
+        let before = torch.get_num_threads ()
+        torch.set_num_threads 1
 
-        run { g with Batch = 1 } 1 (fun sample _ -> make sample)
+        try
+            make ()
+        finally
+            torch.set_num_threads before
+
+    /// The tensors of a sample as shapes and numbers, none left behind.
+    let private plain (make: int -> Tensor[]) (sample: int) : struct (int64[] * float[])[] =
+        singly (fun () ->
+            use _ = torch.NewDisposeScope()
+            use _ = torch.no_grad ()
+            make sample |> Array.map (fun x -> struct (x.shape, Tensors.toArray x)))
+
+    /// The same, sample by sample, several of them at the same time: transforms of several functions at once may round otherwise than those
+    /// of one, so that each sample is computed alone.
+    let runEach (g: Generation) (make: int -> Tensor[]) : Tensor[] =
+        let batch first count =
+            let made = Array.zeroCreate count
+            inParallel count g.Cancellation (fun i -> made[i] <- plain make (first + i))
+
+            let join part =
+                torch.cat (
+                    made
+                    |> Array.map (fun parts ->
+                        let struct (shape, values) = parts[part]
+                        Tensors.ofArray values shape torch.float64 torch.CPU),
+                    0L
+                )
+
+            Array.init made[0].Length join
+
+        run g Environment.ProcessorCount batch
 
     /// A field of one channel from values (samples, points of each axis).
     let scalarField (points: Discretisation) (values: Tensor) : Field =

@@ -15,6 +15,7 @@ Action[] examples =
     NoisyPaths.Run,
     Markets.Run,
     Patients.Run,
+    Operators.Run,
 ];
 
 switch (args)

@@ -28,6 +28,7 @@ public static class Cases
             ("the order conditions of a method", OrderConditionsHold),
             ("EnsureAll names the failing laws", Failing),
             .. PathCases.All,
+            .. OperatorCases.All,
         ];
 
     // docs/Laws.md shows this case.
