@@ -64,19 +64,19 @@ internal static class Arguments
                 ),
         };
 
-    /// <summary>A share such as 90%, as a number from 0 to 1.</summary>
-    internal static Option<double?> Share(string name, string help, bool orZero)
-    {
-        return new(name)
+    /// <summary>A share from 0% on and below 100%, as a number.</summary>
+    internal static Option<double?> Share(string name, string help) =>
+        new(name)
         {
             Description = help,
             HelpName = "share%",
-            CustomParser = result => Read<double?>(result, Parse, orZero ? "a share from 0% on and below 100%, such as 10%" : "a share above 0% and below 100%, such as 90%"),
+            CustomParser = result =>
+                Read<double?>(
+                    result,
+                    text => text.EndsWith('%') && TryNumber(text[..^1], out double percent) && percent is >= 0 and < 100 ? percent / 100 : null,
+                    "a share from 0% on and below 100%, such as 10%"
+                ),
         };
-
-        double? Parse(string text) =>
-            text.EndsWith('%') && TryNumber(text[..^1], out double percent) && percent < 100 && (orZero ? percent >= 0 : percent > 0) ? percent / 100 : null;
-    }
 
     /// <summary>A text that must not be empty, such as a file's name.</summary>
     internal static Option<string?> Text(string name, string help, string helpName) =>

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using ScottPlot;
 
@@ -14,16 +15,32 @@ internal static class CurvePlot
     private static readonly Color s_blue = Color.FromHex("#1f77b4");
     private static readonly Color s_orange = Color.FromHex("#d95f02");
 
+    /// <summary>Energies below this share of the largest are rounding errors, and left out.</summary>
+    private const double LeastEnergy = 1e-18;
+
     /// <summary>Loss and validation error over the epochs.</summary>
     internal static byte[] Learning(IReadOnlyList<LearningPoint> curve, double iterationsPerEpoch)
     {
         using Plot plot = new();
         double[] epochs = [.. curve.Select(point => point.Iteration / iterationsPerEpoch)];
-        Line(plot, epochs, [.. curve.Select(point => point.Loss)], s_blue, "loss (training)");
-        Line(plot, epochs, [.. curve.Select(point => point.Validation)], s_orange, "relative L2 error (validation)");
+        double[] losses = [.. curve.Select(point => point.Loss)];
+        double[] errors = [.. curve.Select(point => point.Validation)];
+        Line(plot, epochs, losses, 0, s_blue, "loss (training)");
+        Line(plot, epochs, errors, 0, s_orange, "relative L2 error (validation)");
         plot.XLabel("epochs");
-        plot.Axes.Left.TickGenerator = Decades();
+        plot.Axes.Left.TickGenerator = Logarithmic([.. losses, .. errors]);
         plot.ShowLegend(Alignment.UpperRight);
+        return plot.GetImageBytes(Width, Height, ImageFormat.Png);
+    }
+
+    /// <summary>Errors over the times of the frames.</summary>
+    internal static byte[] Frames(IReadOnlyList<double> times, IReadOnlyList<double> errors)
+    {
+        using Plot plot = new();
+        Line(plot, [.. times], [.. errors], 0, s_orange, "relative error");
+        plot.XLabel("time");
+        plot.Axes.Left.TickGenerator = Logarithmic([.. errors]);
+        plot.ShowLegend(Alignment.UpperLeft);
         return plot.GetImageBytes(Width, Height, ImageFormat.Png);
     }
 
@@ -31,21 +48,23 @@ internal static class CurvePlot
     internal static byte[] Spectrum(string name, IReadOnlyList<double> truth, IReadOnlyList<double> images)
     {
         using Plot plot = new();
-        double[] waves = [.. Enumerable.Range(1, Math.Max(0, truth.Count - 1)).Select(k => Math.Log10(k))];
-        Line(plot, waves, [.. truth.Skip(1)], s_blue, "truth");
-        Line(plot, waves, [.. images.Skip(1)], s_orange, "prediction");
+        double[] waves = [.. Enumerable.Range(1, Math.Max(0, truth.Count - 1)).Select(k => (double)k)];
+        double[] logarithms = [.. waves.Select(Math.Log10)];
+        double least = LeastEnergy * truth.Concat(images).Max();
+        Line(plot, logarithms, [.. truth.Skip(1)], least, s_blue, "truth");
+        Line(plot, logarithms, [.. images.Skip(1)], least, s_orange, "prediction");
         plot.XLabel("wave number |k|");
         plot.YLabel($"energy of {name}");
-        plot.Axes.Bottom.TickGenerator = Decades();
-        plot.Axes.Left.TickGenerator = Decades();
+        plot.Axes.Bottom.TickGenerator = Logarithmic(waves);
+        plot.Axes.Left.TickGenerator = Logarithmic([.. truth.Concat(images).Where(energy => energy >= least)]);
         plot.ShowLegend(Alignment.UpperRight);
         return plot.GetImageBytes(Width, Height, ImageFormat.Png);
     }
 
-    /// <summary>A line of the logarithms; what has none is left out.</summary>
-    private static void Line(Plot plot, double[] x, double[] y, Color color, string name)
+    /// <summary>A line of the logarithms; what has none, or is smaller than `least`, is left out.</summary>
+    private static void Line(Plot plot, double[] x, double[] y, double least, Color color, string name)
     {
-        int[] kept = [.. Enumerable.Range(0, x.Length).Where(k => double.IsFinite(y[k]) && y[k] > 0)];
+        int[] kept = [.. Enumerable.Range(0, x.Length).Where(k => double.IsFinite(y[k]) && y[k] > 0 && y[k] >= least)];
         if (kept.Length > 0)
         {
             var line = plot.Add.ScatterLine(kept.Select(k => x[k]).ToArray(), kept.Select(k => Math.Log10(y[k])).ToArray(), color);
@@ -54,11 +73,24 @@ internal static class CurvePlot
         }
     }
 
-    /// <summary>Ticks of an axis that shows logarithms.</summary>
-    private static ScottPlot.TickGenerators.NumericAutomatic Decades() =>
-        new()
+    /// <summary>Ticks of an axis that shows the logarithms of these numbers: decades, or 1, 2 and 5 times decades where there are few.</summary>
+    private static ScottPlot.TickGenerators.NumericManual Logarithmic(double[] numbers)
+    {
+        double[] logarithms = [.. numbers.Where(number => double.IsFinite(number) && number > 0).Select(Math.Log10)];
+        int low = logarithms.Length == 0 ? 0 : (int)Math.Floor(logarithms.Min()) - 1;
+        int high = logarithms.Length == 0 ? 1 : (int)Math.Ceiling(logarithms.Max()) + 1;
+        double span = logarithms.Length == 0 ? 1 : logarithms.Max() - logarithms.Min();
+        int every = Math.Max(1, (int)Math.Ceiling(span / 10));
+        double[] steps = span > 3 ? [1] : span > 1 ? [1, 2, 5] : [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
+        ScottPlot.TickGenerators.NumericManual ticks = new();
+        for (int decade = low; decade <= high; decade++)
         {
-            LabelFormatter = value => Math.Pow(10, value).ToString("G3", System.Globalization.CultureInfo.InvariantCulture),
-            MinorTickGenerator = new ScottPlot.TickGenerators.LogMinorTickGenerator(),
-        };
+            foreach (double step in steps.Where(_ => decade % every == 0))
+            {
+                ticks.AddMajor(decade + Math.Log10(step), (step * Math.Pow(10, decade)).ToString("G3", CultureInfo.InvariantCulture));
+            }
+        }
+
+        return ticks;
+    }
 }

@@ -11,8 +11,8 @@ internal sealed record OperatorArguments
     /// <summary>A file of test samples; null where they are the last of the data.</summary>
     internal string? Test { get; init; }
 
-    /// <summary>The share of the data that is trained on, where there is no file of test samples.</summary>
-    internal double Split { get; init; }
+    /// <summary>The samples that are trained on, where there is no file of test samples.</summary>
+    internal required SampleSplit Split { get; init; }
 
     /// <summary>The share of the training samples that decide which parameters are kept.</summary>
     internal double Validation { get; init; }

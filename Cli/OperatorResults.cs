@@ -11,8 +11,8 @@ internal sealed class OperatorResults
     internal const string MetricsFile = "metrics.csv";
     internal const string ReportFile = "report.html";
 
-    /// <summary>Samples whose mean the spectra are.</summary>
-    private const int MostInSpectrum = 64;
+    /// <summary>Samples whose means the spectra and the errors of frames are.</summary>
+    private const int MostInMeans = 64;
 
     private readonly OperatorModel _model;
     private readonly OperatorData _test;
@@ -46,7 +46,7 @@ internal sealed class OperatorResults
                 ]
         );
 
-    /// <summary>The best, the median and the worst sample, and the spectra.</summary>
+    /// <summary>The best, the median and the worst sample, the errors of frames, and the spectra.</summary>
     internal IEnumerable<Picture> Pictures()
     {
         if (!_test.Output.IsGrid || _test.Inputs.Any(input => !input.IsGrid))
@@ -62,12 +62,20 @@ internal sealed class OperatorResults
         {
             (string name, int sample) = shown[k];
             string text = $"The {name} sample, number {_first + sample}: relative L2 error {Numbers.Short(Evaluations[0].RelativeL2[sample])}";
-            yield return new($"sample-{name}.png", text, SamplePlot.Draw(few, images, k, text));
+            yield return new($"sample-{name}.png", text, SamplePlot.Draw(few, images, k));
+        }
+
+        using OperatorData some = _test.Range(0, Math.Min(_test.Count, MostInMeans));
+        using OperatorData means = _model.Predict(some);
+        if (_test.Times.Count > 1)
+        {
+            string text = $"Relative error of each frame, root of the mean squares at the points, mean over {some.Count} samples.";
+            yield return new("frames.png", text, CurvePlot.Frames(_test.Times, FrameErrors(some, means)));
         }
 
         if (_test.Output.IsUniform)
         {
-            yield return Spectrum();
+            yield return Spectrum(some, means);
         }
     }
 
@@ -88,15 +96,36 @@ internal sealed class OperatorResults
         return _model.Evaluate(coarse);
     }
 
-    private Picture Spectrum()
+    private static Picture Spectrum(OperatorData truth, OperatorData images)
     {
-        using OperatorData some = _test.Range(0, Math.Min(_test.Count, MostInSpectrum));
-        using OperatorData images = _model.Predict(some);
-        string name = some.Output.Name;
-        bool windowed = some.Boundaries.Any(condition => condition != BoundaryCondition.Periodic);
+        string name = truth.Output.Name;
+        bool windowed = truth.Boundaries.Any(condition => condition != BoundaryCondition.Periodic);
         string how = windowed ? " Values on axes that are not periodic are multiplied by sin² from end to end first." : "";
         string text =
-            $"Energy by wave number, mean over {some.Count} samples: squared Fourier coefficients of the values at the points, summed where |k| rounds to the same number.{how}";
-        return new("spectrum.png", text, CurvePlot.Spectrum(name, some.Spectrum(name), images.Spectrum(name)));
+            $"Energy by wave number, mean over {truth.Count} samples: squared Fourier coefficients of the values at the points, summed where |k| rounds to the same number; below 1e-18 of the largest left out.{how}";
+        return new("spectrum.png", text, CurvePlot.Spectrum(name, truth.Spectrum(name), images.Spectrum(name)));
+    }
+
+    private static double[] FrameErrors(OperatorData truth, OperatorData images)
+    {
+        double[] wanted = truth.Values(truth.Output.Name);
+        double[] given = images.Values(images.Output.Name);
+        int frames = truth.Times.Count;
+        int size = wanted.Length / truth.Count / frames;
+        double[] errors = new double[frames];
+        for (int block = 0; block < truth.Count * frames; block++)
+        {
+            double square = 0;
+            double difference = 0;
+            for (int k = block * size; k < (block + 1) * size; k++)
+            {
+                square += wanted[k] * wanted[k];
+                difference += (given[k] - wanted[k]) * (given[k] - wanted[k]);
+            }
+
+            errors[block % frames] += Math.Sqrt(difference / square) / truth.Count;
+        }
+
+        return errors;
     }
 }

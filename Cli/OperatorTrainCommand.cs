@@ -51,8 +51,15 @@ internal static class OperatorTrainCommand
 
     private static readonly Argument<string> s_data = new("data") { Description = "The samples: a file of operator data, .h5 or .npz" };
     private static readonly Option<string?> s_test = Arguments.Text("--test", "A file of test samples, instead of --split", "file");
-    private static readonly Option<double?> s_split = Arguments.Share("--split", "The share of the samples to train on; the others are the test [default: 90%]", orZero: false);
-    private static readonly Option<double?> s_validation = Arguments.Share("--validation", "The share of the training samples that decide which parameters are kept; 0% keeps the last [default: 10%]", orZero: true);
+
+    private static readonly Option<SampleSplit?> s_split = new("--split")
+    {
+        Description = "The samples to train on, or their share; the others are the test [default: 90%]",
+        HelpName = "n|share%",
+        CustomParser = result => Arguments.Read(result, SampleSplit.Parse, "a number of samples or a share above 0% and below 100%, such as 1000 or 90%"),
+    };
+
+    private static readonly Option<double?> s_validation = Arguments.Share("--validation", "The share of the training samples that decide which parameters are kept; 0% keeps the last [default: 10%]");
     private static readonly Option<string?> s_model = Arguments.Choice("--model", "fno, tfno (factorised weights), uno or deeponet [default: fno]", s_models.Keys);
     private static readonly Option<int[]?> s_modes = Arguments.Integers("--modes", "Modes kept on all axes, or on each [default: 12]");
     private static readonly Option<int?> s_width = Arguments.Integer("--width", "Channels inside [default: 32]");
@@ -108,7 +115,7 @@ internal static class OperatorTrainCommand
         {
             Data = parsed.GetValue(s_data)!,
             Test = parsed.GetValue(s_test),
-            Split = parsed.GetValue(s_split) ?? 0.9,
+            Split = parsed.GetValue(s_split) ?? SampleSplit.Default,
             Validation = parsed.GetValue(s_validation) ?? 0.1,
             Losses = parsed.GetValue(s_loss) is { Count: > 0 } losses ? losses : LossChoice.Parse("l2")!,
             Options = Options(parsed, s_models[model]),

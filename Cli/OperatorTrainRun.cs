@@ -71,14 +71,7 @@ internal sealed class OperatorTrainRun : IDisposable
 
         using (data)
         {
-            int kept = (int)Math.Round(arguments.Split * data.Count);
-            if (kept < 1 || kept >= data.Count)
-            {
-                throw new UsageException(
-                    $"--split {Numbers.Short(100 * arguments.Split)}% of {data.Count} samples leaves {kept} to train on and {data.Count - kept} for the test, and each needs one: give another share, more samples, or --test"
-                );
-            }
-
+            int kept = arguments.Split.Of(data.Count);
             (OperatorData first, OperatorData others) = data.Split(kept);
             return (first, others, kept);
         }

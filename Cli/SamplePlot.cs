@@ -20,8 +20,7 @@ internal static class SamplePlot
     /// <param name="truth">Samples with their outputs.</param>
     /// <param name="images">The same with what the operator gives.</param>
     /// <param name="sample">The number of the sample.</param>
-    /// <param name="title">The title of the first panel.</param>
-    internal static byte[] Draw(OperatorData truth, OperatorData images, int sample, string title)
+    internal static byte[] Draw(OperatorData truth, OperatorData images, int sample)
     {
         FunctionValues[] inputs = [.. Enumerable.Range(0, truth.Inputs.Count).Select(k => FunctionValues.Input(truth, k))];
         FunctionValues wanted = FunctionValues.Output(truth);
