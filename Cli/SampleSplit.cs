@@ -8,7 +8,7 @@ internal sealed record SampleSplit
 {
     internal static SampleSplit Default { get; } = new() { Text = "90%", Share = 0.9 };
 
-    private required string Text { get; init; }
+    private string Text { get; init; } = "";
 
     private double Share { get; init; }
 
