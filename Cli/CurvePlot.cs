@@ -37,10 +37,12 @@ internal static class CurvePlot
     internal static byte[] Frames(IReadOnlyList<double> times, IReadOnlyList<double> errors)
     {
         using Plot plot = new();
-        Line(plot, [.. times], [.. errors], 0, s_orange, "relative error");
+        var line = plot.Add.Scatter(times.ToArray(), errors.ToArray(), s_orange);
+        line.LineWidth = 2;
         plot.XLabel("time");
-        plot.Axes.Left.TickGenerator = Logarithmic([.. errors]);
-        plot.ShowLegend(Alignment.UpperLeft);
+        plot.YLabel("relative error");
+        plot.Axes.Bottom.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = Numbers.Tick };
+        plot.Axes.SetLimitsY(0, 1.1 * errors.Max());
         return plot.GetImageBytes(Width, Height, ImageFormat.Png);
     }
 
@@ -74,23 +76,28 @@ internal static class CurvePlot
     }
 
     /// <summary>Ticks of an axis that shows the logarithms of these numbers: decades, or 1, 2 and 5 times decades where there are few.</summary>
-    private static ScottPlot.TickGenerators.NumericManual Logarithmic(double[] numbers)
+    private static ITickGenerator Logarithmic(double[] numbers)
     {
         double[] logarithms = [.. numbers.Where(number => double.IsFinite(number) && number > 0).Select(Math.Log10)];
-        int low = logarithms.Length == 0 ? 0 : (int)Math.Floor(logarithms.Min()) - 1;
-        int high = logarithms.Length == 0 ? 1 : (int)Math.Ceiling(logarithms.Max()) + 1;
-        double span = logarithms.Length == 0 ? 1 : logarithms.Max() - logarithms.Min();
+        double span = logarithms.Length == 0 ? 0 : logarithms.Max() - logarithms.Min();
+        if (span < 0.5)
+        {
+            return new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = value => Number(Math.Pow(10, value)) };
+        }
+
         int every = Math.Max(1, (int)Math.Ceiling(span / 10));
-        double[] steps = span > 3 ? [1] : span > 1 ? [1, 2, 5] : [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
+        double[] steps = span > 3 ? [1] : span > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
         ScottPlot.TickGenerators.NumericManual ticks = new();
-        for (int decade = low; decade <= high; decade++)
+        for (int decade = (int)Math.Floor(logarithms.Min()) - 1; decade <= logarithms.Max() + 1; decade++)
         {
             foreach (double step in steps.Where(_ => decade % every == 0))
             {
-                ticks.AddMajor(decade + Math.Log10(step), (step * Math.Pow(10, decade)).ToString("G3", CultureInfo.InvariantCulture));
+                ticks.AddMajor(decade + Math.Log10(step), Number(step * Math.Pow(10, decade)));
             }
         }
 
         return ticks;
     }
+
+    private static string Number(double number) => number.ToString("G3", CultureInfo.InvariantCulture);
 }

@@ -277,8 +277,7 @@ module OperatorTraining =
                 let image = model.Apply input
                 let options = { LossOptions.Default with Mask = maskOf input truth }
 
-                norms
-                |> Array.map (fun norm -> Tensors.toArray (OperatorLosses.distances norm options image truth)))
+                norms |> Array.map (fun norm -> Tensors.toArray (OperatorLosses.distances norm options image truth)))
 
         Array.init norms.Length (fun i -> batches |> Array.collect (fun batch -> batch[i]))
 

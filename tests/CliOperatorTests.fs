@@ -45,8 +45,7 @@ let private path =
             burgers folder "train.h5" "20" "0"
             burgers folder "other.npz" "4" "1"
 
-            let trained =
-                operator folder ([ "train"; "train.h5"; "--split"; "80%"; "--strides"; "2,1" ] @ small)
+            let trained = operator folder ([ "train"; "train.h5"; "--split"; "80%"; "--strides"; "2,1" ] @ small)
 
             expect 0 trained
 
@@ -70,11 +69,7 @@ let private path =
                 |]
                 "files"
 
-            expectPage (Path.Combine(out, "report.html")) 5 [
-                "train: fno"
-                "Errors of the test samples"
-                "viscosity"
-            ]
+            expectPage (Path.Combine(out, "report.html")) 5 [ "train: fno"; "Errors of the test samples"; "viscosity" ]
 
             let metrics = lines (Path.Combine(out, "metrics.csv"))
             Expect.equal metrics[0] "sample,relative_l2,relative_h1" "header"
@@ -161,8 +156,7 @@ let private motions =
             expectPage page 6 [ "0.1, 0.2, 0.3" ]
 
             // Two components out, one in: no step of a motion.
-            operator folder (arguments @ [ "--history"; "1"; "--out"; "steps" ])
-            |> expect 2
+            operator folder (arguments @ [ "--history"; "1"; "--out"; "steps" ]) |> expect 2
 
             expect 0 (operator folder (arguments @ [ "--no-plot"; "--quiet" ]))
             expectPage page 0 [ "There are no pictures" ])
@@ -207,8 +201,7 @@ let private refusals =
         inFolder (fun folder ->
             burgers folder "data.h5" "10" "0"
 
-            let refused code parts arguments =
-                operator folder arguments |> expectRefusal folder code parts
+            let refused code parts arguments = operator folder arguments |> expectRefusal folder code parts
 
             refused 1 [ "none.h5"; "no such file" ] [ "train"; "none.h5" ]
             refused 1 [ "is a folder" ] [ "train"; "." ]
@@ -224,6 +217,7 @@ let private refusals =
             refused 2 [ "periodic"; "boundary" ] [ "train"; "data.h5"; "--loss"; "boundary" ]
             refused 2 [ "--split"; "10 samples"; "--test" ] [ "train"; "data.h5"; "--split"; "99%" ]
             refused 2 [ "--unroll means nothing without --history" ] [ "train"; "data.h5"; "--unroll"; "2" ]
+
             refused 2 [ "--modes means nothing for the model deeponet" ] [
                 yield! [ "train"; "data.h5"; "--model"; "deeponet"; "--modes"; "4" ]
             ]
@@ -235,5 +229,4 @@ let private refusals =
             Expect.equal (files folder) [| "data.csv"; "data.h5"; "half.h5" |] "nothing is written")
     }
 
-let tests =
-    testList "operators by the command line" [ path; twoAxes; motions; resuming; refusals ]
+let tests = testList "operators by the command line" [ path; twoAxes; motions; resuming; refusals ]
