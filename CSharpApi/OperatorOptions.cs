@@ -84,7 +84,7 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Frames of motions that are trained together, each from those before.</summary>
     public int Unroll { get; init; } = 1;
 
-    /// <summary>Frames computed without gradients before those trained, so that the operator learns to go on from its own errors. Brandstetter et al. 2022.</summary>
+    /// <summary>The most frames computed without gradients before those trained, a number drawn for each batch, so that the operator learns to go on from its own errors. Brandstetter et al. 2022.</summary>
     public int Pushforward { get; init; }
 
     /// <summary>Deviation of noise on the frames that a step of a motion starts from, as a multiple of their own.</summary>

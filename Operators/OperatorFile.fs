@@ -126,7 +126,10 @@ module OperatorFile =
                     $"the configuration of the operator is damaged ({error.Message})"
                     "save the model again"
 
-        ModelFile.filled checkpoint (parameters model) model
+        try
+            ModelFile.filled checkpoint (parameters model) model
+        with :? System.IO.InvalidDataException as error ->
+            FileFormat.invalid path (error.Message.TrimEnd '.') "save the model again"
 
     /// Writes an operator as a safetensors file, atomically: after `load` it computes the same bit for bit.
     let save (path: string) (model: NeuralOperator) : unit =

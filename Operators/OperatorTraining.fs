@@ -16,8 +16,8 @@ type ResolutionPlan =
 type RolloutOptions = {
     /// Frames that are computed with gradients, each from those before.
     Unroll: int
-    /// Frames that are computed first, without gradients, so that the operator learns to go on from its own errors (the pushforward trick: Brandstetter,
-    /// Worrall and Welling 2022).
+    /// The most frames that are computed first, without gradients, so that the operator learns to go on from its own errors (the pushforward trick: Brandstetter,
+    /// Worrall and Welling 2022). Each batch draws a number from 0 to this: an operator that knows nothing yet learns nothing from its own frames alone.
     Pushforward: int
     /// Deviation of the noise on the frames that a step starts from, as a multiple of the frames' own deviation.
     Noise: float
@@ -180,10 +180,11 @@ module OperatorTraining =
             bad
                 $"Motions have {count} frames; {model.History} that the operator sees, {o.Rollout.Pushforward} of pushforward and {o.Rollout.Unroll} to learn need {needed}."
 
-        let first =
-            torch
-                .randint(int64 (count - needed + 1), [| 1L |], generator = step.Generator, dtype = torch.int64)
-                .ToInt64()
+        let drawn (most: int) =
+            torch.randint(int64 most + 1L, [| 1L |], generator = step.Generator, dtype = torch.int64).ToInt64()
+
+        let first = drawn (count - needed)
+        let pushed = int (drawn o.Rollout.Pushforward)
 
         let at (frame: int64) (length: int) = frames.narrow (1L, frame * components, int64 length * components)
 
@@ -202,7 +203,7 @@ module OperatorTraining =
         do
             use _ = torch.no_grad ()
 
-            for _ in 1 .. o.Rollout.Pushforward do
+            for _ in 1..pushed do
                 window <- model.Moved(window, model.Step(pass, input, window))
 
         let images = Array.zeroCreate<Tensor> o.Rollout.Unroll
@@ -213,7 +214,7 @@ module OperatorTraining =
             if i < images.Length - 1 then
                 window <- model.Moved(window, images[i])
 
-        let wanted = at (first + int64 (model.History + o.Rollout.Pushforward)) o.Rollout.Unroll
+        let wanted = at (first + int64 (model.History + pushed)) o.Rollout.Unroll
         let image = if images.Length = 1 then images[0] else torch.cat (images, 1L)
         let points = input.Functions[0].Discretisation
         total (prediction input (new Field(points, image)) (new Field(points, wanted)))

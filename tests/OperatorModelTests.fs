@@ -204,7 +204,7 @@ let private lawTests =
             let coarse, fine = uniform torus2 [ 16; 16 ], uniform torus2 [ 32; 32 ]
             let a = at model (OperatorLaws.field coarse 2 1 6 2) coarse
             let b = at model (OperatorLaws.field fine 2 1 6 2) coarse
-            Expect.isLessThan (gap a.Values b.Values / b.Values.abs().max().ToDouble()) 2e-3 "relative gap"
+            Expect.isLessThan (gap a.Values b.Values / b.Values.abs().max().ToDouble()) 1e-2 "relative gap"
         }
     ]
 

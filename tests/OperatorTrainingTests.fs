@@ -252,7 +252,7 @@ let private fitting =
             let mean (image: Field) = image.Values.mean().square()
 
             let o = {
-                options 150 with
+                options 300 with
                     Terms = [|
                         LossTerms.residual "Poisson" 1.0 LossOptions.Default (fun inputs image ->
                             Poisson.residual inputs[0] image)
