@@ -17,8 +17,8 @@ internal static class OperatorTrainCommand
           before the training is over. Of the training samples the last 10 % (--validation) decide which parameters are kept.
           --strides 4,2,1 trains at three resolutions: each batch at one that is drawn, or, with --curriculum, one after another. The test
           samples are compared at each of them.
-          --history N learns one step of a motion, from N frames to the next; --unroll frames are trained together, after --pushforward
-          frames without gradients, from frames with --noise.
+          --history N learns one step of a motion, from N frames to the next; --unroll frames are trained together, after up to
+          --pushforward frames without gradients, from frames with --noise.
           The folder out/<name of the data> in the current folder takes the results unless --out names another. Files of an earlier
           training in it are replaced, each whole, when the training is done:
             model.safetensors   the operator, for continuum operator evaluate and predict
@@ -82,7 +82,7 @@ internal static class OperatorTrainCommand
     private static readonly Option<bool> s_curriculum = new("--curriculum") { Description = "The strides one after another" };
     private static readonly Option<int?> s_history = Arguments.Integer("--history", "Learn one step of a motion from so many frames");
     private static readonly Option<int?> s_unroll = Arguments.Integer("--unroll", "Motions: frames trained together [default: 1]");
-    private static readonly Option<int?> s_pushforward = Arguments.Integer("--pushforward", "Motions: frames before them without gradients [default: 0]", least: 0);
+    private static readonly Option<int?> s_pushforward = Arguments.Integer("--pushforward", "Motions: the most frames before them without gradients [default: 0]", least: 0);
     private static readonly Option<double?> s_noise = Arguments.Number("--noise", "Motions: noise on the first frames, as a multiple of their deviation", "x", positive: true);
     private static readonly Option<int?> s_seed = Arguments.Integer("--seed", "Seed of all that is random; the same seed gives the same operator [default: 0]", least: 0);
     private static readonly Option<int?> s_threads = Arguments.Integer("--threads", "Threads of the computation [default: 1]");
