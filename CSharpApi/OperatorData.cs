@@ -4,6 +4,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
+using TorchSharp;
 using Core = core::Continuum;
 
 namespace Continuum;
@@ -13,13 +14,31 @@ namespace Continuum;
 /// <param name="Channels">Numbers of values at each point; frames times components where the data have times.</param>
 /// <param name="Points">Points on each axis, or the points of the largest cloud.</param>
 /// <param name="Description">Where the points lie, in words.</param>
-public sealed record OperatorFunction(string Name, int Channels, IReadOnlyList<int> Points, string Description);
+/// <param name="Coordinates">The coordinates of the points on each axis; none of clouds.</param>
+/// <param name="IsUniform">Whether the points of every axis have equal distances.</param>
+public sealed record OperatorFunction(
+    string Name,
+    int Channels,
+    IReadOnlyList<int> Points,
+    string Description,
+    IReadOnlyList<IReadOnlyList<double>> Coordinates,
+    bool IsUniform
+)
+{
+    /// <summary>Whether the points are a product of points on axes, and not a cloud.</summary>
+    public bool IsGrid => Coordinates.Count > 0;
+}
 
 /// <summary>An array of numbers in memory: samples first, then channels or times where there are several, then the points of each axis.</summary>
 /// <param name="Name">The name of the function.</param>
 /// <param name="Shape">The sizes, outermost first.</param>
 /// <param name="Values">The numbers, the last index fastest.</param>
 public sealed record FunctionArray(string Name, IReadOnlyList<int> Shape, double[] Values);
+
+/// <summary>A number of the equation that varies from sample to sample.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Values">Its value in each sample.</param>
+public sealed record SampleParameter(string Name, IReadOnlyList<double> Values);
 
 /// <summary>
 /// What an operator is learned from: input functions and an output function, sample by sample. It holds native memory: dispose of it.
@@ -40,6 +59,17 @@ public sealed class OperatorData : IDisposable
     /// <summary>The names of numbers of the equation that vary from sample to sample; often none.</summary>
     public IReadOnlyList<string> ParameterNames => Data.ParameterNames;
 
+    /// <summary>Whether a mask says where the domain is.</summary>
+    public bool HasMask => Data.HasMask;
+
+    /// <summary>What holds at the ends of each axis; null where nothing is known.</summary>
+    public IReadOnlyList<BoundaryCondition?> Boundaries =>
+        [
+            .. Data.Output.Item2.Domain.Axes.Select(axis =>
+                axis.Boundary == Core.Boundary.Open ? null : (BoundaryCondition?)Enum.Parse<BoundaryCondition>(axis.Boundary.ToString())
+            ),
+        ];
+
     /// <summary>The times of the output's frames; none where it has no time.</summary>
     public IReadOnlyList<double> Times => Data.Times;
 
@@ -53,7 +83,35 @@ public sealed class OperatorData : IDisposable
     public double[] Values(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        return Core.Tensors.toArray(name == Data.Output.Item1 ? Data.Output.Item2.Values : Data.Input(name).Values);
+        return Core.Tensors.toArray(Function(name).Values);
+    }
+
+    /// <summary>The values of a parameter, sample by sample; a copy.</summary>
+    /// <exception cref="ArgumentException">There is no such parameter.</exception>
+    public double[] ParameterValues(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        string[] names = Data.ParameterNames;
+        int at = System.Array.IndexOf(names, name);
+        if (at < 0)
+        {
+            throw new ArgumentException($"There is no parameter '{name}'; the parameters are: {string.Join(", ", names)}.");
+        }
+
+        double[] all = Core.Tensors.toArray(Data.Parameters);
+        return [.. Enumerable.Range(0, Count).Select(sample => all[(sample * names.Length) + at])];
+    }
+
+    /// <summary>
+    /// The energy of an input or the output by wave number: entry k is the sum of the squared sizes of the Fourier coefficients whose wave number rounds
+    /// to k, mean over the samples and sum over the channels. Wave numbers count periods over the longest axis; of several axes |k| is Euclidean. Values on
+    /// axes that are not periodic are multiplied by a window (sin² from end to end) first.
+    /// </summary>
+    /// <exception cref="ArgumentException">There is no such function, or its points are not uniform.</exception>
+    public IReadOnlyList<double> Spectrum(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return Core.EnergySpectrum.ofField(Function(name));
     }
 
     /// <summary>Reads data from a file that <see cref="Save"/> wrote.</summary>
@@ -100,6 +158,10 @@ public sealed class OperatorData : IDisposable
     /// nothing is known.
     /// </param>
     /// <param name="source">Where the data come from.</param>
+    /// <param name="parameters">Numbers that vary from sample to sample, a value for each.</param>
+    /// <param name="mask">
+    /// 1 where the domain is and 0 elsewhere, at the points of the first input: its shape is that of the points, or samples and points.
+    /// </param>
     /// <exception cref="ArgumentException">Shapes do not fit each other, the values or the number of axes; a value is not finite.</exception>
     public static OperatorData FromArrays(
         IReadOnlyList<FunctionArray> inputs,
@@ -107,7 +169,9 @@ public sealed class OperatorData : IDisposable
         int dimension,
         double length = 1,
         BoundaryCondition? boundary = null,
-        string source = ""
+        string source = "",
+        IReadOnlyList<SampleParameter>? parameters = null,
+        FunctionArray? mask = null
     )
     {
         ArgumentNullException.ThrowIfNull(inputs);
@@ -122,9 +186,18 @@ public sealed class OperatorData : IDisposable
             inputFrames: 0,
             times: [],
             outputName: output.Name,
-            dType: TorchSharp.torch.ScalarType.Float64
+            dType: torch.ScalarType.Float64
         );
-        return new(Core.ForeignData.ofArrays(options, arrays, source));
+        OperatorData data = new(Core.ForeignData.ofArrays(options, arrays, source));
+        try
+        {
+            return parameters is null && mask is null ? data : data.With(parameters ?? [], mask);
+        }
+        catch
+        {
+            data.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Writes the data to a file ending in .h5, .hdf5 or .npz, whole or not at all.</summary>
@@ -176,6 +249,54 @@ public sealed class OperatorData : IDisposable
     /// <inheritdoc/>
     public void Dispose() => ((IDisposable)Data).Dispose();
 
+    private Core.Field Function(string name) => name == Data.Output.Item1 ? Data.Output.Item2 : Data.Input(name);
+
+    /// <summary>The same functions, whose memory it takes over, with parameters and a mask.</summary>
+    private OperatorData With(IReadOnlyList<SampleParameter> parameters, FunctionArray? mask)
+    {
+        foreach (SampleParameter parameter in parameters)
+        {
+            if (parameter.Values.Count != Count)
+            {
+                throw new ArgumentException($"The parameter '{parameter.Name}' has {parameter.Values.Count} values; {Count} samples need as many.");
+            }
+        }
+
+        double[] rows = [.. Enumerable.Range(0, Count).SelectMany(sample => parameters.Select(parameter => parameter.Values[sample]))];
+        string[] names = [.. parameters.Select(parameter => parameter.Name)];
+        torch.Tensor? given = null;
+        Core.Field? region = null;
+        try
+        {
+            given = names.Length == 0 ? null : Core.Tensors.ofArray(rows, [Count, names.Length], torch.float64, torch.CPU);
+            region = mask is null ? null : Mask(mask);
+            return new(new Core.OperatorDataset(Data.Inputs, Data.Output, names, given, region, [], Data.Source));
+        }
+        catch
+        {
+            given?.Dispose();
+            ((IDisposable?)region)?.Dispose();
+            throw;
+        }
+    }
+
+    private Core.Field Mask(FunctionArray mask)
+    {
+        Core.Discretisation points = Data.Inputs[0].Item2.Discretisation;
+        long[] sizes = points.Shape;
+        long[] shape = [.. mask.Shape.Select(size => (long)size)];
+        bool forAll = shape.SequenceEqual(sizes);
+        if (!forAll && !shape.SequenceEqual(sizes.Prepend(Count)))
+        {
+            string wanted = string.Join(", ", sizes);
+            throw new ArgumentException(
+                $"The mask has shape [{string.Join(", ", shape)}]; give [{wanted}] for all samples or [{Count}, {wanted}], the points of the first input."
+            );
+        }
+
+        return new(points, Core.Tensors.ofArray(mask.Values, [forAll ? 1 : Count, 1, .. sizes], torch.float64, torch.CPU));
+    }
+
     private static Core.NamedArray Array(FunctionArray array)
     {
         ArgumentNullException.ThrowIfNull(array);
@@ -185,6 +306,13 @@ public sealed class OperatorData : IDisposable
     private static OperatorFunction Describe(Tuple<string, Core.Field> part)
     {
         Core.Discretisation points = part.Item2.Discretisation;
-        return new(part.Item1, part.Item2.Channels, [.. points.Shape.Select(size => (int)size)], points.ToString());
+        return new(
+            part.Item1,
+            part.Item2.Channels,
+            [.. points.Shape.Select(size => (int)size)],
+            points.ToString(),
+            [.. points.Axes.Select(axis => (IReadOnlyList<double>)axis.Coordinates)],
+            points.IsUniform
+        );
     }
 }

@@ -119,11 +119,10 @@ public sealed class OperatorModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         using Core.OperatorDataset converted = Converted(data);
-        return new(
-            Core.OperatorTraining.errors(Core.FieldNorm.L2, Inner, converted, BatchSize),
-            Core.OperatorTraining.errors(Core.FieldNorm.H1, Inner, converted, BatchSize),
-            data.Output.Points
-        );
+        OperatorFunction output = data.Output;
+        Core.FieldNorm[] norms = output.IsGrid ? [Core.FieldNorm.L2, Core.FieldNorm.H1] : [Core.FieldNorm.L2];
+        double[][] errors = Core.OperatorTraining.errorsOf(norms, Inner, converted, BatchSize);
+        return new(errors[0], output.IsGrid ? errors[1] : [.. Enumerable.Repeat(double.NaN, data.Count)], output.Points);
     }
 
     /// <summary>Frees the model.</summary>

@@ -75,6 +75,33 @@ public static class OperatorTrainer
             );
     }
 
+    /// <summary>
+    /// Tries the architecture, the losses and every stride on one sample, so that what cannot be is said before hours are spent. Returns the number of real
+    /// parameters.
+    /// </summary>
+    /// <param name="data">The training samples.</param>
+    /// <param name="options">The architecture and the training; null for the defaults.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or the points do not hold the modes.</exception>
+    /// <exception cref="FitException">The loss of the first sample is not finite.</exception>
+    public static long Check(OperatorData data, OperatorOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        options ??= new();
+        using OperatorData one = data.Range(0, 1);
+        using OperatorModel model = Fit(
+            one,
+            options with
+            {
+                BatchSize = 1,
+                Epochs = Math.Max(1, options.Strides.Count),
+                Resolutions = ResolutionUse.Curriculum,
+                CheckpointPath = null,
+                Resume = false,
+            }
+        );
+        return model.ParameterCount;
+    }
+
     private static Core.NeuralOperator Create(Core.OperatorDataset data, OperatorOptions options, torch.ScalarType precision)
     {
         using torch.Generator generator = new((ulong)Math.Max(0, options.Seed));

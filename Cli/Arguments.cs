@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
@@ -39,6 +40,15 @@ internal static class Arguments
                 Read(result, text => List(text) is { } list && Array.TrueForAll(list, item => item.Length > 0) ? list : null, "names separated by commas"),
         };
 
+    /// <summary>One of several names.</summary>
+    internal static Option<string?> Choice(string name, string help, IEnumerable<string> names) =>
+        new(name)
+        {
+            Description = help,
+            HelpName = "name",
+            CustomParser = result => Read(result, text => names.Contains(text) ? text : null, string.Join(" or ", names)),
+        };
+
     internal static Option<int[]?> Integers(string name, string help) =>
         new(name)
         {
@@ -54,6 +64,20 @@ internal static class Arguments
                 ),
         };
 
+    /// <summary>A share from 0% on and below 100%, as a number.</summary>
+    internal static Option<double?> Share(string name, string help) =>
+        new(name)
+        {
+            Description = help,
+            HelpName = "share%",
+            CustomParser = result =>
+                Read<double?>(
+                    result,
+                    text => text.EndsWith('%') && TryNumber(text[..^1], out double percent) && percent is >= 0 and < 100 ? percent / 100 : null,
+                    "a share from 0% on and below 100%, such as 10%"
+                ),
+        };
+
     /// <summary>A text that must not be empty, such as a file's name.</summary>
     internal static Option<string?> Text(string name, string help, string helpName) =>
         new(name)
@@ -65,6 +89,9 @@ internal static class Arguments
 
     internal static bool TryNumber(string text, out double number) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out number) && double.IsFinite(number);
+
+    /// <summary>The list that an option was given; null where it was not given, for which the parser has an empty one.</summary>
+    internal static T[]? Given<T>(ParseResult parsed, Option<T[]?> option) => parsed.GetValue(option) is { Length: > 0 } given ? given : null;
 
     /// <summary>The value of an option's only argument, or an error that says what the option wants.</summary>
     internal static T? Read<T>(ArgumentResult result, Func<string, T?> read, string wanted)

@@ -42,11 +42,12 @@ internal static class DataFile
         }
     }
 
-    private static void CheckExists(string path)
+    /// <summary>Refuses, in one line, what is no file.</summary>
+    internal static void CheckExists(string path, string wanted = "a CSV file")
     {
         if (Directory.Exists(path))
         {
-            throw new IOException($"{path} is a folder; give a CSV file");
+            throw new IOException($"{path} is a folder; give {wanted}");
         }
 
         if (!File.Exists(path))

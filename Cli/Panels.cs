@@ -19,27 +19,38 @@ internal static class Panels
     {
         int columns = plots.Count > MostInAColumn ? 2 : 1;
         int rows = (plots.Count + columns - 1) / columns;
-        int height = Math.Max(LeastHeight, rows * PanelHeight);
-        return svg ? Svg(canvas => Render(plots, canvas, columns, rows, height), height) : Png(canvas => Render(plots, canvas, columns, rows, height), height);
+        SKSizeI size = new(Width, Math.Max(LeastHeight, rows * PanelHeight));
+        return svg ? Svg(canvas => Render(plots, canvas, columns, size), size) : Png(canvas => Render(plots, canvas, columns, size), size);
     }
 
-    private static void Render(IReadOnlyList<Plot> plots, SKCanvas canvas, int columns, int rows, int height)
+    /// <summary>Panels of one size, row by row, as PNG; null leaves a place empty.</summary>
+    internal static byte[] Grid(IReadOnlyList<Plot?> plots, int columns, int panelWidth, int panelHeight)
     {
-        float width = (float)Width / columns;
-        float tall = (float)height / rows;
+        SKSizeI size = new(columns * panelWidth, (plots.Count + columns - 1) / columns * panelHeight);
+        return Png(canvas => Render(plots, canvas, columns, size), size);
+    }
+
+    private static void Render(IReadOnlyList<Plot?> plots, SKCanvas canvas, int columns, SKSizeI size)
+    {
+        int rows = (plots.Count + columns - 1) / columns;
+        float width = (float)size.Width / columns;
+        float tall = (float)size.Height / rows;
         for (int k = 0; k < plots.Count; k++)
         {
-            float left = k % columns * width;
-            float top = k / columns * tall;
-            // Else each panel wipes out those before it.
-            plots[k].RenderManager.ClearCanvasBeforeEachRender = false;
-            plots[k].Render(canvas, new PixelRect(left, left + width, top + tall, top));
+            if (plots[k] is { } plot)
+            {
+                float left = k % columns * width;
+                float top = k / columns * tall;
+                // Else each panel wipes out those before it.
+                plot.RenderManager.ClearCanvasBeforeEachRender = false;
+                plot.Render(canvas, new PixelRect(left, left + width, top + tall, top));
+            }
         }
     }
 
-    private static byte[] Png(Action<SKCanvas> render, int height)
+    private static byte[] Png(Action<SKCanvas> render, SKSizeI size)
     {
-        using SKSurface surface = SKSurface.Create(new SKImageInfo(Width, height));
+        using SKSurface surface = SKSurface.Create(new SKImageInfo(size.Width, size.Height));
         surface.Canvas.Clear(SKColors.White);
         render(surface.Canvas);
         using SKImage image = surface.Snapshot();
@@ -47,10 +58,10 @@ internal static class Panels
         return data.ToArray();
     }
 
-    private static byte[] Svg(Action<SKCanvas> render, int height)
+    private static byte[] Svg(Action<SKCanvas> render, SKSizeI size)
     {
         using MemoryStream stream = new();
-        using (SKCanvas canvas = SKSvgCanvas.Create(SKRect.Create(Width, height), stream))
+        using (SKCanvas canvas = SKSvgCanvas.Create(SKRect.Create(size.Width, size.Height), stream))
         {
             render(canvas);
         }

@@ -10,7 +10,7 @@ internal static class PdeCommand
 {
     private static readonly string s_epilogue = $"""
         Equations, and the options beside --n, --grid, --out, --seed, --first, --float32 and --quiet that each understands:
-        {string.Join("\n", PdeKind.All.Select(kind => $"  {kind.Name, -15}{kind.About}\n                 {string.Join(" ", kind.Understands)}"))}
+        {string.Join("\n", PdeKind.All.Select(kind => $"  {kind.Name,-15}{kind.About}\n                 {string.Join(" ", kind.Understands)}"))}
 
         Rules:
           A sample depends on the seed and on its number alone: --first 1000 goes on where 1000 samples ended.

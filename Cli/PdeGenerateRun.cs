@@ -71,7 +71,7 @@ internal static class PdeGenerateRun
         );
 
     /// <summary>Refuses, before anything is computed, a file that could not be written.</summary>
-    private static void CheckFile(string path)
+    internal static void CheckFile(string path)
     {
         if (!s_endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {

@@ -1,5 +1,8 @@
 using System;
+using System.Collections.Generic;
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Linq;
 
 namespace Continuum.Cli;
 
@@ -13,6 +16,7 @@ internal static class Program
           continuum solve lorenz --set rho=0:28:1000 --to 10 --out runs.csv --plot runs.png
           continuum simulate gbm --paths 100000 --plot gbm.png
           continuum pde generate darcy --n 1000 --grid 85 --out darcy.h5
+          continuum operator train darcy.h5
           continuum doctor
 
         Exit codes: 0 done, 1 a file, the training, every run or the installation failed, 2 wrong command line, 130 ended by Ctrl+C.
@@ -36,13 +40,14 @@ internal static class Program
 
     private static RootCommand Root()
     {
-        RootCommand root = new("Learns the differential equation behind time series, ordinary, stochastic or controlled, and forecasts with it; solves known ones.")
+        RootCommand root = new("Learns the differential equation behind time series, ordinary, stochastic or controlled, and forecasts with it; solves known ones; learns operators between functions.")
         {
             FitCommand.Create(),
             ForecastCommand.Create(),
             SolveCommand.Create(),
             SimulateCommand.Create(),
             PdeCommand.Create(),
+            OperatorCommand.Create(),
             DoctorCommand.Create(),
         };
         Help.Extend(root, Epilogue);
@@ -54,6 +59,9 @@ internal static class Program
             ? $"'{stranger}' is no {(stranger.StartsWith('-') ? "option" : "command or argument")} of {Name(parsed)}"
             : parsed.Errors[0].Message.TrimEnd('.');
 
-    private static string Name(ParseResult parsed) =>
-        parsed.CommandResult.Command is RootCommand ? "continuum" : $"continuum {parsed.CommandResult.Command.Name}";
+    /// <summary>The command with those that it belongs to, such as `continuum pde generate`.</summary>
+    private static string Name(ParseResult parsed) => string.Join(' ', Path(parsed.CommandResult).Prepend("continuum"));
+
+    private static IEnumerable<string> Path(CommandResult result) =>
+        result.Command is RootCommand ? [] : [.. result.Parent is CommandResult parent ? Path(parent) : [], result.Command.Name];
 }

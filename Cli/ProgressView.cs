@@ -12,8 +12,8 @@ internal abstract class ProgressView : IProgress<FitProgress>
 {
     public abstract void Report(FitProgress value);
 
-    /// <summary>Runs a fit that reports its progress.</summary>
-    internal static T Run<T>(bool quiet, string start, Func<IProgress<FitProgress>?, T> fit)
+    /// <summary>Runs a fit that reports its progress; `counted` is what its evaluations are.</summary>
+    internal static T Run<T>(bool quiet, string start, Func<IProgress<FitProgress>?, T> fit, string counted = "evaluations")
     {
         if (quiet)
         {
@@ -22,24 +22,24 @@ internal abstract class ProgressView : IProgress<FitProgress>
 
         if (Console.IsErrorRedirected)
         {
-            return fit(new Lines());
+            return fit(new Lines(counted));
         }
 
         IAnsiConsole terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
         return terminal
             .Progress()
             .Columns(new SpinnerColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 16 }, new PercentageColumn())
-            .Start(context => fit(new Bar(context.AddTask(start))));
+            .Start(context => fit(new Bar(context.AddTask(start), counted)));
     }
 
     /// <summary>Where the fit stands, for a line of a log.</summary>
-    private static string State(FitProgress now)
+    private static string State(FitProgress now, string counted)
     {
         string validation = double.IsFinite(now.ValidationLoss) ? $" (held back: {Numbers.Short(now.ValidationLoss)})" : "";
-        return $"loss {Numbers.Short(now.Loss)}{validation}, {now.Evaluations} evaluations, {Numbers.Duration(now.Elapsed)}";
+        return $"loss {Numbers.Short(now.Loss)}{validation}, {now.Evaluations} {counted}, {Numbers.Duration(now.Elapsed)}";
     }
 
-    private sealed class Lines : ProgressView
+    private sealed class Lines(string counted) : ProgressView
     {
         private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
         private readonly Stopwatch _sinceLine = Stopwatch.StartNew();
@@ -51,19 +51,19 @@ internal abstract class ProgressView : IProgress<FitProgress>
             {
                 _phase = value.Phase;
                 _sinceLine.Restart();
-                Console.Error.WriteLine($"{value.Phase} {value.Iteration}/{value.Iterations}: {State(value)}");
+                Console.Error.WriteLine($"{value.Phase} {value.Iteration}/{value.Iterations}: {State(value, counted)}");
             }
         }
     }
 
-    private sealed class Bar(ProgressTask task) : ProgressView
+    private sealed class Bar(ProgressTask task, string counted) : ProgressView
     {
         public override void Report(FitProgress value)
         {
             task.MaxValue = Math.Max(1, value.Iterations);
             task.Value = value.Iteration;
             task.Description = Markup.Escape(
-                $"{value.Phase} {value.Iteration}/{value.Iterations}, loss {Numbers.Short(value.Loss)}, {value.Evaluations} evaluations"
+                $"{value.Phase} {value.Iteration}/{value.Iterations}, loss {Numbers.Short(value.Loss)}, {value.Evaluations} {counted}"
             );
         }
     }

@@ -260,23 +260,37 @@ module OperatorTraining =
             copy.Source
         )
 
-    let private errorsIn (norm: FieldNorm) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[] =
+    /// Errors in several norms, of one pass through the model.
+    let private errorsIn
+        (norms: FieldNorm[])
+        (model: NeuralOperator)
+        (data: OperatorDataset)
+        (batchSize: int)
+        : float[][] =
         use _ = torch.no_grad ()
         let device = (model.parameters () |> Seq.head).device
 
-        OperatorSamples.batches data.Count batchSize
-        |> Array.collect (fun indices ->
-            use _ = torch.NewDisposeScope()
-            let struct (input, truth) = OperatorSamples.take device data indices
-            let image = model.Apply input
-            let options = { LossOptions.Default with Mask = maskOf input truth }
-            Tensors.toArray (OperatorLosses.distances norm options image truth))
+        let batches =
+            OperatorSamples.batches data.Count batchSize
+            |> Array.map (fun indices ->
+                use _ = torch.NewDisposeScope()
+                let struct (input, truth) = OperatorSamples.take device data indices
+                let image = model.Apply input
+                let options = { LossOptions.Default with Mask = maskOf input truth }
+
+                norms |> Array.map (fun norm -> Tensors.toArray (OperatorLosses.distances norm options image truth)))
+
+        Array.init norms.Length (fun i -> batches |> Array.collect (fun batch -> batch[i]))
+
+    /// The relative distance of each sample's image from the truth, a row for each of several norms.
+    let errorsOf (norms: FieldNorm[]) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[][] =
+        OperatorSamples.check model "data" data
+        OptionChecks.atLeast 1 "batchSize" batchSize
+        errorsIn norms model data batchSize
 
     /// The relative distance of each sample's image from the truth in a norm.
     let errors (norm: FieldNorm) (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) : float[] =
-        OperatorSamples.check model "data" data
-        OptionChecks.atLeast 1 "batchSize" batchSize
-        errorsIn norm model data batchSize
+        (errorsOf [| norm |] model data batchSize)[0]
 
     /// A number of the data, so that a resumed training is one of the same.
     let private digest (data: OperatorDataset) =
@@ -323,7 +337,7 @@ module OperatorTraining =
             | _ -> total (prediction input (model.Apply input) truth)
 
         let measure (data: OperatorDataset) (_: TrainingStep) =
-            Array.average (errorsIn FieldNorm.L2 model data o.Loop.BatchSize)
+            errorsIn [| FieldNorm.L2 |] model data o.Loop.BatchSize |> Array.head |> Array.average
 
         {
             Kind = OperatorFile.checkpointKind

@@ -52,6 +52,7 @@ let main arguments =
         OperatorLossTests.all
         OperatorLossLawTests.all
         LossTermTests.all
+        EnergySpectrumTests.all
         PdeDataTests.tests
         OperatorDatasetTests.tests
         SignatureTests.tests
@@ -75,5 +76,6 @@ let main arguments =
         CliSdeTests.tests
         CliSolveTests.tests
         CliPdeTests.tests
+        CliOperatorTests.tests
     ]
     |> runTestsWithCLIArgs [] arguments

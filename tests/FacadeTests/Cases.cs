@@ -20,6 +20,7 @@ public static class Cases
             .. OperatorSnippets.All,
             .. NeuralSdeCases.All,
             .. NeuralCdeCases.All,
+            .. OperatorCases.All,
             .. FitCases.All,
             .. PdeCases.All,
             .. TensorCases.All,

@@ -1,0 +1,238 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using Continuum;
+using TorchSharp;
+
+namespace Facade;
+
+/// <summary>Operators through the facade: from arrays of one's own to a learned map.</summary>
+internal static class OperatorCases
+{
+    private static readonly OperatorOptions s_quick = new()
+    {
+        Modes = [5],
+        Width = 8,
+        Layers = 2,
+        Epochs = 25,
+        BatchSize = 8,
+        LearningRate = 1e-2,
+        Positions = false,
+    };
+
+    internal static IEnumerable<(string Name, Action Body)> All =>
+        [
+            ("an operator is learned from arrays, saved, loaded and used on a finer grid", Learns),
+            ("an operator learns with parameters and a mask", ParametersAndMask),
+            ("losses of operators", Losses),
+            ("energy spectra of operator data", Spectra),
+            ("bad arguments of operators are named", Refuses),
+            ("a training of an operator can be cancelled and resumed", Resumes),
+            ("operators leave no tensor behind", Clean),
+        ];
+
+    /// <summary>Random waves f with up to three modes, and f' / 10.</summary>
+    private static OperatorData Derivatives(int samples, int points, int seed)
+    {
+        Random random = new(seed);
+        double[] f = new double[samples * points];
+        double[] slope = new double[samples * points];
+        for (int s = 0; s < samples; s++)
+        {
+            for (int k = 1; k <= 3; k++)
+            {
+                double size = random.NextDouble() / k;
+                double phase = 2 * Math.PI * random.NextDouble();
+                for (int j = 0; j < points; j++)
+                {
+                    double angle = (2 * Math.PI * k * j / points) + phase;
+                    f[(s * points) + j] += size * Math.Sin(angle);
+                    slope[(s * points) + j] += 0.1 * 2 * Math.PI * k * size * Math.Cos(angle);
+                }
+            }
+        }
+
+        return OperatorData.FromArrays([new("f", [samples, points], f)], new("slope", [samples, points], slope), 1, boundary: BoundaryCondition.Periodic);
+    }
+
+    private static void Learns()
+    {
+        using OperatorData train = Derivatives(48, 24, 1);
+        using OperatorData test = Derivatives(12, 24, 2);
+        using OperatorData fine = Derivatives(12, 48, 2);
+        List<FitProgress> reports = [];
+        using OperatorModel model = OperatorTrainer.Fit(train, s_quick, test, new Collector(reports));
+        Check.Same(reports.Count, 25 * 6, "iterations told");
+        Check.Same(model.Curve.Count, 25, "a point for each epoch");
+        Check.Same(model.Kind, "fno", "kind");
+        Check.Same(model.ParameterCount, OperatorTrainer.Check(train, s_quick), "parameters");
+
+        OperatorEvaluation errors = model.Evaluate(test);
+        Check.That(errors.MeanL2 < 0.1, $"relative L2 error {errors.MeanL2}");
+        Check.Near(errors.MeanL2, model.ValidationError, 1e-6, "the best parameters are kept");
+        Check.That(errors.MeanH1 > errors.MeanL2, $"slopes are harder: H1 {errors.MeanH1}, L2 {errors.MeanL2}");
+        Check.Same(errors.RelativeL2[errors.Worst], errors.WorstL2, "worst");
+        Check.That(errors.RelativeL2.Count(e => e < errors.MedianL2) <= 6, $"median {errors.MedianL2}");
+        double carried = model.Evaluate(fine).MeanL2;
+        Check.Near(carried, errors.MeanL2, 0.02, "the same operator on 48 points");
+
+        using OperatorData finer = model.PredictAt(test, 48);
+        using OperatorData direct = model.Predict(fine);
+        Check.Same(finer.Output.Points[0], 48, "points");
+        double gap = finer.Values("slope").Zip(direct.Values("slope"), (a, b) => Math.Abs(a - b)).Max();
+        Check.That(gap < 0.1, $"images of coarse and fine inputs differ by {gap}");
+
+        string file = Path.Combine(Path.GetTempPath(), $"operator-{Guid.NewGuid():N}.safetensors");
+        try
+        {
+            model.Save(file);
+            using OperatorModel again = OperatorModel.Load(file);
+            using OperatorData a = model.Predict(test);
+            using OperatorData b = again.Predict(test);
+            Check.That(a.Values("slope").SequenceEqual(b.Values("slope")), $"the same images bit for bit");
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static void ParametersAndMask()
+    {
+        const int Samples = 6;
+        const int Points = 9;
+        double[] ones = [.. Enumerable.Repeat(1.0, Samples * Points)];
+        double[] factor = [.. Enumerable.Range(0, Samples).Select(s => s + 1.0)];
+        double[] u = [.. Enumerable.Range(0, Samples * Points).Select(k => factor[k / Points])];
+        FunctionArray mask = new("mask", [Points], [.. Enumerable.Range(0, Points).Select(j => j < 6 ? 1.0 : 0.0)]);
+        OperatorData Make(FunctionArray? region, params SampleParameter[] parameters) =>
+            OperatorData.FromArrays([new("f", [Samples, Points], ones)], new("u", [Samples, Points], u), 1, parameters: parameters, mask: region);
+
+        using OperatorData data = Make(mask, new SampleParameter("c", factor), new SampleParameter("d", ones[..Samples]));
+        Check.Same(string.Join(",", data.ParameterNames), "c,d", "names");
+        Check.That(data.ParameterValues("c").SequenceEqual(factor) && data.HasMask, $"values and mask");
+        Check.Holds(Check.Throws<ArgumentException>(() => data.ParameterValues("e")).Message, "c, d");
+        OperatorOptions options = s_quick with { Modes = [3], Epochs = 150, Positions = true };
+        using OperatorModel model = OperatorTrainer.Fit(data, options);
+        double error = model.Evaluate(data).MeanL2;
+        Check.That(error < 0.1, $"u = c is learned to {error}");
+        using OperatorData without = Make(null);
+        Check.Holds(Check.Throws<ArgumentException>(() => model.Predict(without)).Message, "scalar parameters");
+
+        Check.Holds(Check.Throws<ArgumentException>(() => Make(null, new SampleParameter("c", [1, 2]))).Message, "6 samples");
+        Check.Holds(Check.Throws<ArgumentException>(() => Make(new("mask", [4], [1, 1, 1, 1]))).Message, "[9]");
+        Check.Holds(Check.Throws<ArgumentException>(() => Make(null, new SampleParameter("c", [1, 2, 3, 4, 5, double.NaN]))).Message, "sample 5");
+    }
+
+    private static void Losses()
+    {
+        using OperatorData train = Derivatives(8, 24, 1);
+        OperatorLoss[] terms = [OperatorLoss.L2(), OperatorLoss.H1(0.5), OperatorLoss.Sobolev(2, 0.1), OperatorLoss.Bands([0, 2, 4, 12], 0.1)];
+        Check.Same(terms[1].Weight, 0.5, "weight");
+        Check.Same(terms.Select(term => term.Name).Distinct().Count(), 4, "names");
+        foreach (LossBalancing balancing in Enum.GetValues<LossBalancing>())
+        {
+            OperatorOptions options = s_quick with { Epochs = 2, Losses = terms, Balancing = balancing, Strides = [2, 1] };
+            using OperatorModel model = OperatorTrainer.Fit(train, options);
+            Check.That(model.Curve.All(point => double.IsFinite(point.Loss)), $"losses with {balancing}");
+        }
+
+        using OperatorData poisson = PdeData.Poisson(new() { Samples = 4, Grid = 16, Dimension = 1 });
+        long parameters = OperatorTrainer.Check(poisson, s_quick with { Losses = [OperatorLoss.PoissonResidual()] });
+        Check.That(parameters > 100, $"{parameters} parameters");
+        Check.Throws<ArgumentException>(() => OperatorLoss.L2(-1));
+        Check.Throws<ArgumentNullException>(() => OperatorLoss.Bands(null!));
+        Check.Throws<ArgumentException>(() => OperatorTrainer.Check(train, s_quick with { Losses = [OperatorLoss.L2(), OperatorLoss.L2()] }));
+        Check.Throws<ArgumentException>(() => OperatorTrainer.Check(train, s_quick with { Losses = [OperatorLoss.Boundary([0])] }));
+    }
+
+    private static void Spectra()
+    {
+        double[] wave = [.. Enumerable.Range(0, 16).Select(j => Math.Cos(2 * Math.PI * 3 * j / 16))];
+        using OperatorData data = OperatorData.FromArrays([new("f", [1, 16], wave)], new("u", [1, 16], wave), 1, boundary: BoundaryCondition.Periodic);
+        IReadOnlyList<double> energy = data.Spectrum("u");
+        Check.Same(energy.Count, 9, "wave numbers 0 to 8");
+        Check.Near(energy[3], 0.5, 1e-12, "its wave number");
+        Check.Near(energy.Sum(), 0.5, 1e-12, "all others");
+        Check.Same(data.Boundaries[0], BoundaryCondition.Periodic, "boundary");
+        Check.Near(data.Output.Coordinates[0][4], 0.25, 1e-15, "coordinates");
+        Check.That(data.Output.IsGrid && data.Output.IsUniform, $"points");
+        Check.Throws<ArgumentException>(() => data.Spectrum("v"));
+    }
+
+    private static void Refuses()
+    {
+        using OperatorData data = Derivatives(4, 16, 1);
+        Check.Throws<ArgumentNullException>(() => OperatorTrainer.Fit(null!));
+        Check.Throws<ArgumentNullException>(() => OperatorTrainer.Check(null!));
+        string modes = Check.Throws<ArgumentException>(() => OperatorTrainer.Check(data, s_quick with { Modes = [12] })).Message;
+        Check.Holds(modes, "12 modes");
+        Check.Holds(modes, "16 points");
+        Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Check(data, s_quick with { Modes = [3, 3] })).Message, "1 axes");
+        Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Fit(data, s_quick with { Epochs = 0 })).Message, "Epochs");
+        Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Fit(data, s_quick with { History = 1 })).Message, "no times");
+        Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Check(data, s_quick with { Strides = [3] })).Message, "16");
+        using OperatorModel model = OperatorTrainer.Fit(data, s_quick with { Epochs = 1 });
+        using OperatorData plane = PdeData.Poisson(new() { Samples = 1, Grid = 8 });
+        Check.Holds(Check.Throws<ArgumentException>(() => model.Evaluate(plane)).Message, "made for");
+        Check.Throws<ArgumentException>(() => model.PredictAt(data, 16, 16));
+        Check.Throws<FileNotFoundException>(() => OperatorModel.Load(Path.Combine(Path.GetTempPath(), "no such operator.safetensors")));
+    }
+
+    private static void Resumes()
+    {
+        using OperatorData data = Derivatives(16, 24, 1);
+        string file = Path.Combine(Path.GetTempPath(), $"operator-{Guid.NewGuid():N}.safetensors");
+        try
+        {
+            OperatorOptions options = s_quick with { Epochs = 6 };
+            using OperatorModel whole = OperatorTrainer.Fit(data, options);
+            OperatorOptions kept = options with { CheckpointPath = file, Resume = true };
+            using CancellationTokenSource stop = new();
+            List<FitProgress> reports = [];
+            Check.Throws<OperationCanceledException>(() => OperatorTrainer.Fit(data, kept, null, new Collector(reports, () => stop.Cancel(), 5), stop.Token));
+            Check.Same(reports.Count, 5, "iterations before");
+            using OperatorModel resumed = OperatorTrainer.Fit(data, kept);
+            using OperatorData a = whole.Predict(data);
+            using OperatorData b = resumed.Predict(data);
+            Check.That(a.Values("slope").SequenceEqual(b.Values("slope")), $"bit for bit as without the interruption");
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static void Clean()
+    {
+        using OperatorData data = Derivatives(4, 16, 1);
+        void Work()
+        {
+            using OperatorModel model = OperatorTrainer.Fit(data, s_quick with { Epochs = 1 }, data);
+            using OperatorData images = model.PredictAt(data, 20);
+            _ = model.Evaluate(data);
+            _ = images.Spectrum("slope");
+            _ = OperatorTrainer.Check(data, s_quick);
+            Check.Throws<ArgumentException>(() => OperatorTrainer.Check(data, s_quick with { Modes = [12] }));
+        }
+
+        Work();
+        long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        Work();
+        Check.Same(DisposeScopeManager.Statistics.ThreadTotalLiveCount - before, 0L, "live tensors");
+    }
+
+    private sealed class Collector(List<FitProgress> reports, Action? then = null, int after = 0) : IProgress<FitProgress>
+    {
+        public void Report(FitProgress value)
+        {
+            reports.Add(value);
+            if (reports.Count == after)
+            {
+                then?.Invoke();
+            }
+        }
+    }
+}
