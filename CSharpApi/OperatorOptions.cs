@@ -111,6 +111,12 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Whether the operator computes in double precision; single precision is twice as fast and usually enough.</summary>
     public bool DoublePrecision { get; init; }
 
+    /// <summary>
+    /// Which symmetries of the box the equation has: training shows each batch as it looks under one of them, which is worth as many samples as there are symmetries.
+    /// For functions whose channels are scalars.
+    /// </summary>
+    public BoxSymmetries Symmetries { get; init; }
+
     /// <summary>Where it is trained: "cpu", or "cuda" where a CUDA libtorch and a GPU are present. The trained model is on the CPU again.</summary>
     public string Device { get; init; } = "cpu";
 
@@ -130,6 +136,7 @@ public sealed record OperatorOptions : TrainingSettings
             },
             [.. Strides],
             (Core.ResolutionPlan)(int)Resolutions,
+            (Core.BoxSymmetries)(int)Symmetries,
             new Core.RolloutOptions(Unroll, Pushforward, Noise)
         );
 

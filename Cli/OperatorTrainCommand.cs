@@ -50,6 +50,13 @@ internal static class OperatorTrainCommand
     };
 
     private static readonly Argument<string> s_data = new("data") { Description = "The samples: a file of operator data, .h5 or .npz" };
+    private static readonly Dictionary<string, BoxSymmetries> s_symmetry = new()
+    {
+        ["none"] = BoxSymmetries.None,
+        ["reflections"] = BoxSymmetries.Reflections,
+        ["all"] = BoxSymmetries.All,
+    };
+
     private static readonly Option<string?> s_test = Arguments.Text("--test", "A file of test samples, instead of --split", "file");
 
     private static readonly Option<SampleSplit?> s_split = new("--split")
@@ -86,6 +93,11 @@ internal static class OperatorTrainCommand
     private static readonly Option<double?> s_noise = Arguments.Number("--noise", "Motions: noise on the first frames, as a multiple of their deviation", "x", positive: true);
     private static readonly Option<int?> s_seed = Arguments.Integer("--seed", "Seed of all that is random; the same seed gives the same operator [default: 0]", least: 0);
     private static readonly Option<int?> s_threads = Arguments.Integer("--threads", "Threads of the computation [default: 1]");
+    private static readonly Option<string?> s_symmetries = Arguments.Choice(
+        "--symmetries",
+        "Symmetries of the equation, to learn from as many more samples: none, reflections or all (also exchanges of axes) [default: none]",
+        s_symmetry.Keys
+    );
     private static readonly Option<string?> s_device = Arguments.Choice("--device", "Where it is trained: cpu or cuda [default: cpu]", ["cpu", "cuda"]);
     private static readonly Option<string?> s_out = Arguments.Text("--out", "The folder for the results [default: out/<name of the data>]", "folder");
     private static readonly Option<bool> s_resume = new("--resume") { Description = "Go on with a training that was ended early" };
@@ -97,7 +109,7 @@ internal static class OperatorTrainCommand
         Command command = new("train", "Learns an operator from samples and compares it with others.")
         {
             s_data, s_test, s_split, s_validation, s_model, s_modes, s_width, s_layers, s_padding, s_epochs, s_batch, s_rate, s_float64, s_loss, s_balance, s_strides,
-            s_curriculum, s_history, s_unroll, s_pushforward, s_noise, s_seed, s_threads, s_device, s_out, s_resume, s_noPlot, s_quiet,
+            s_curriculum, s_history, s_unroll, s_pushforward, s_noise, s_seed, s_threads, s_symmetries, s_device, s_out, s_resume, s_noPlot, s_quiet,
         };
         command.SetAction(parsed => OperatorTrainRun.Run(Read(parsed)));
         Help.Extend(command, s_epilogue);
@@ -151,6 +163,7 @@ internal static class OperatorTrainCommand
             Noise = parsed.GetValue(s_noise) ?? o.Noise,
             Seed = parsed.GetValue(s_seed) ?? 0,
             Threads = parsed.GetValue(s_threads) ?? 1,
+            Symmetries = s_symmetry[parsed.GetValue(s_symmetries) ?? "none"],
             Device = parsed.GetValue(s_device) ?? o.Device,
         };
     }

@@ -12,6 +12,16 @@ type ResolutionPlan =
     /// The strides one after another, each for the same share of the iterations: from coarse to fine is a curriculum.
     | Curriculum = 1
 
+/// Which symmetries of the box the equation has: training draws one for each batch and shows the samples as they look under it, which is worth as many
+/// samples as there are symmetries. For functions whose channels are scalars; position-dependent coefficients must be among the inputs.
+type BoxSymmetries =
+    /// None are used.
+    | None = 0
+    /// Reflections of each axis.
+    | Reflections = 1
+    /// Reflections and exchanges of axes; the axes and their points must be alike.
+    | All = 2
+
 /// How an operator of motions is trained, frame by frame.
 type RolloutOptions = {
     /// Frames that are computed with gradients, each from those before.
@@ -40,6 +50,8 @@ type OperatorTrainingOptions = {
     Strides: int[]
     /// How several strides are used.
     Resolutions: ResolutionPlan
+    /// Symmetries of the equation.
+    Symmetries: BoxSymmetries
     /// For operators of motions.
     Rollout: RolloutOptions
 } with
@@ -61,6 +73,7 @@ type OperatorTrainingOptions = {
         Balance = BalanceRule.Constant
         Strides = [| 1 |]
         Resolutions = ResolutionPlan.Mixed
+        Symmetries = BoxSymmetries.None
         Rollout = RolloutOptions.Default
     }
 
@@ -125,6 +138,73 @@ module internal OperatorSamples =
 
         if output.Values.dtype <> parameter.dtype then
             bad $"The {name} are {output.Values.dtype} and the model {parameter.dtype}; convert the data with To."
+
+/// Functions as they look under a symmetry of the box.
+[<RequireQualifiedAccess>]
+module internal FieldSymmetries =
+
+    /// Throws ArgumentException, naming the axis, where points do not look the same under the symmetries.
+    let check (name: string) (symmetries: BoxSymmetries) (field: Field) =
+        let points = field.Discretisation
+
+        if symmetries <> BoxSymmetries.None then
+            if not points.IsUniform then
+                raise (ArgumentException $"Symmetries need uniform points on every axis; '{name}' lies on {points}.")
+
+            if symmetries = BoxSymmetries.All then
+                points.Axes
+                |> Array.iteri (fun i axis ->
+                    let first = points.Axes[0]
+
+                    if
+                        axis.Count <> first.Count
+                        || axis.Layout <> first.Layout
+                        || axis.Axis.Length <> first.Axis.Length
+                        || axis.Axis.Boundary <> first.Axis.Boundary
+                    then
+                        raise (
+                            ArgumentException
+                                $"Exchanges of axes need axes that are alike; axis {i} of '{name}' has {axis} and axis 0 {first}. Take reflections alone."
+                        ))
+
+    let private orders (d: int) : int64[][] =
+        match d with
+        | 1 -> [| [| 0L |] |]
+        | 2 -> [| [| 0L; 1L |]; [| 1L; 0L |] |]
+        | _ -> [|
+            [| 0L; 1L; 2L |]
+            [| 0L; 2L; 1L |]
+            [| 1L; 0L; 2L |]
+            [| 1L; 2L; 0L |]
+            [| 2L; 0L; 1L |]
+            [| 2L; 1L; 0L |]
+          |]
+
+    /// A symmetry drawn from the generator, as a map of fields.
+    let draw (symmetries: BoxSymmetries) (d: int) (generator: torch.Generator) : Field -> Field =
+        if symmetries = BoxSymmetries.None then
+            id
+        else
+            let number (below: int) =
+                use drawn = torch.randint (int64 below, [| 1L |], generator = generator, dtype = torch.int64)
+                int (drawn.ToInt64())
+
+            let mirrored = number (1 <<< d)
+            let all = orders d
+            let order = if symmetries = BoxSymmetries.All then all[number all.Length] else all[0]
+
+            fun field ->
+                let mutable x = field.Values
+
+                for i in 0 .. d - 1 do
+                    if mirrored &&& (1 <<< i) <> 0 then
+                        x <- x.flip [| int64 i + 2L |]
+
+                        // The points j L / n of a periodic axis: 0 stays where it is.
+                        if field.Discretisation.Axes[i].Layout = PointLayout.Periodic then
+                            x <- x.roll (1L, int64 i + 2L)
+
+                field.With(x.permute (Array.append [| 0L; 1L |] (order |> Array.map (fun a -> a + 2L))))
 
 /// Training and evaluation of operators.
 [<RequireQualifiedAccess>]
@@ -330,7 +410,12 @@ module OperatorTraining =
             let data = resolution step
             let indices = batches.At step.Iteration
             step.Count(int64 indices.Length)
-            let struct (input, truth) as sample = OperatorSamples.take device data indices
+            let struct (input, truth) = OperatorSamples.take device data indices
+            let seen = FieldSymmetries.draw o.Symmetries model.Domain.Dimension step.Generator
+            let mask = if isNull (box input.Mask) then input.Mask else seen input.Mask
+            let truth = seen truth
+            let input = OperatorInput(Array.map seen input.Functions, input.Parameters, mask, truth.Discretisation)
+            let sample = struct (input, truth)
 
             match model with
             | :? Autoregressive as motion -> motionLoss o motion total step sample
@@ -348,6 +433,7 @@ module OperatorTraining =
                 "balance", box (o.Balance.ToString())
                 "strides", box o.Strides
                 "resolutions", box o.Resolutions
+                "symmetries", box o.Symmetries
                 "unroll", box o.Rollout.Unroll
                 "pushforward", box o.Rollout.Pushforward
                 "noise", box o.Rollout.Noise
@@ -384,6 +470,9 @@ module OperatorTraining =
 
         if not (isNull (box validation)) then
             OperatorSamples.check model "validation data" validation
+
+        for name, field in Array.append train.Inputs [| train.Output |] do
+            FieldSymmetries.check name options.Symmetries field
 
         let perEpoch = (train.Count + options.Loop.BatchSize - 1) / max 1 options.Loop.BatchSize
 

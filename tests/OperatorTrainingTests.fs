@@ -215,6 +215,53 @@ let private fitting =
                 Expect.equal (bits again) (bits model) "seeded"
             }
 
+        test "symmetries: every drawn view of a solution is a solution, and all of them are drawn" {
+            use _ = torch.NewDisposeScope()
+
+            for domain, layout in
+                [
+                    Domain.Torus 2, PointLayout.Periodic
+                    Domain.Cube(2, 1.0, Boundary.Dirichlet), PointLayout.Nodes
+                    Domain.Cube(2, 1.0, Boundary.Neumann), PointLayout.Cells
+                ] do
+                let grid = Discretisation.Uniform(domain, [| 12; 12 |], [| layout; layout |])
+                let f = OperatorLaws.field grid 1 1 4 3
+                let u = GridCalculus.laplacian f
+                use generator = new torch.Generator(4UL)
+
+                let views =
+                    List.init 80 (fun _ ->
+                        let seen = FieldSymmetries.draw BoxSymmetries.All 2 generator
+                        let image, wanted = GridCalculus.laplacian (seen f), seen u
+                        let gap = image.Values.sub(wanted.Values).abs().max().ToDouble()
+                        Expect.isLessThan gap 1e-8 $"{layout}"
+                        Tensors.toArray (seen f).Values |> Array.take 30 |> Array.map (fun v -> Math.Round(v, 9)))
+
+                Expect.equal (List.distinct views).Length 8 "views"
+        }
+
+        test "symmetries are refused where points are not alike" {
+            use train = derivatives 16 4 1
+            use model = network 1 1
+            let fit' o = OperatorTraining.fit o model train none null CancellationToken.None |> ignore
+            fit' { options 1 with Symmetries = BoxSymmetries.All }
+            let long = Discretisation.Uniform(Domain.Torus 2, [| 16; 8 |])
+            let field = OperatorLaws.field long 4 1 1 2
+            use data = dataset field (field.With(field.Values.clone ())) [||]
+            use generator = new torch.Generator(2UL)
+            use plane = new Fno(Domain.Torus 2, [| 1 |], 1, 0, FnoOptions.Create [| 3; 3 |], f64, generator)
+
+            refused [ "axis 1"; "8 points"; "reflections" ] (fun () ->
+                OperatorTraining.fit
+                    { options 1 with Symmetries = BoxSymmetries.All }
+                    plane
+                    data
+                    none
+                    null
+                    CancellationToken.None
+                |> ignore)
+        }
+
         test "motions: one step learned with unrolling, pushforward and noise, rolled out" {
             use train = waves 16 32
             use model = new Autoregressive(OperatorTraining.scaledStep train 1 (network 1 1), 1, 5)
