@@ -36,9 +36,7 @@ type LawsOfOperators internal () =
         let domain = Domain.Cube(dimension, length, boundary)
 
         let grids =
-            sizes
-            |> Seq.map (fun n -> Discretisation.Uniform(domain, Array.create dimension n))
-            |> Seq.toArray
+            sizes |> Seq.map (fun n -> Discretisation.Uniform(domain, Array.create dimension n)) |> Seq.toArray
 
         let image (field: Field) = field.With(apply.Invoke field.Values)
         let at (field: Field) target = FieldResampling.upto target (image field)

@@ -84,7 +84,7 @@ let private poisson =
             new SpectralConvolution(Domain.Torus 1, [| 8 |], 1, 1, SpectralOptions.Default, f64, generator)
 
         use adam = torch.optim.Adam(layer.parameters (), 0.05)
-        let steps = 1500
+        let steps = 2500
 
         for i in 0 .. steps - 1 do
             use _ = torch.NewDisposeScope()

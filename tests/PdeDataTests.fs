@@ -350,7 +350,9 @@ let private burgers =
             let points = Discretisation.Uniform(Domain.Torus 1, [| 64 |])
             let u0 = FieldValues.ofFunction 1 f64 points (fun x -> [| sin (wave * x[0]) |])
             // phi = exp(-int u / 2 nu) solves the heat equation, u = -2 nu phi_x / phi.
-            let phi = FieldValues.ofFunction 1 f64 points (fun x -> [| exp (cos (wave * x[0]) / (4.0 * Math.PI * nu)) |])
+            let phi =
+                FieldValues.ofFunction 1 f64 points (fun x -> [| exp (cos (wave * x[0]) / (4.0 * Math.PI * nu)) |])
+
             let later = Heat.solve nu t phi
             let slope = Advection.rightHandSide [| -1.0 |] later
             let exact = slope.Values.div(later.Values).mul(Tensors.scalar (-2.0 * nu))
@@ -391,7 +393,9 @@ let private burgers =
             let points = Discretisation.Uniform(Domain.Torus 1, [| 48 |])
 
             let field =
-                FieldValues.ofFunction 1 f64 points (fun x -> [| 0.3 + cos (wave * x[0]) + 0.5 * sin (wave * 2.0 * x[0]) |])
+                FieldValues.ofFunction 1 f64 points (fun x -> [|
+                    0.3 + cos (wave * x[0]) + 0.5 * sin (wave * 2.0 * x[0])
+                |])
 
             let flow t = (Burgers.solve 0.02 1e-4 [| t |] field).Values
             holds [ PdeLaws.slopeOfFlow "Burgers' right-hand side" flow (Burgers.rightHandSide 0.02 field).Values ]
@@ -623,7 +627,10 @@ let private exact =
             let points = Discretisation.Uniform(Domain.Cube(1, 2.0, Boundary.Neumann), [| 16 |])
             let u = FieldValues.ofFunction 1 f64 points (fun x -> [| 0.5 + cos (1.5 * Math.PI * x[0]) |])
             let decay = exp (-2.25 * Math.PI * Math.PI * 0.1 * 0.7)
-            let expected = FieldValues.ofFunction 1 f64 points (fun x -> [| 0.5 + decay * cos (1.5 * Math.PI * x[0]) |])
+
+            let expected =
+                FieldValues.ofFunction 1 f64 points (fun x -> [| 0.5 + decay * cos (1.5 * Math.PI * x[0]) |])
+
             Expect.isLessThan (gap (Heat.solve 0.1 0.7 u).Values expected.Values) 1e-14 "a cosine"
 
             for domain in states do

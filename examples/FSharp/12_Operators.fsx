@@ -26,11 +26,7 @@ let model =
 
     OperatorTraining.scaled train network
 
-let options = {
-    OperatorTrainingOptions.Default with
-        Epochs = 25
-        Loop.LearningRate = 5e-3
-}
+let options = { OperatorTrainingOptions.Default with Epochs = 25; Loop.LearningRate = 5e-3 }
 
 let summary =
     OperatorTraining.fit options model train Unchecked.defaultof<OperatorDataset> null CancellationToken.None
@@ -45,7 +41,7 @@ printfn $"relative L2 error on new samples: {onCoarse:p2} on 64 points, {onFine:
 let images = OperatorTraining.predict model test 20
 
 let drift =
-    let change = (FieldValues.mean images).sub (FieldValues.mean (snd test.Inputs[0]))
+    let change = (FieldValues.mean images).sub(FieldValues.mean (snd test.Inputs[0]))
     change.abs().max().ToDouble()
 
 printfn $"largest change of the mean velocity: {drift:g2}"
