@@ -117,6 +117,30 @@ public sealed class OperatorData : IDisposable
         return Core.ForeignData.list(path).ToDictionary(array => array.Item1, array => (IReadOnlyList<long>)array.Item2);
     }
 
+    /// <summary>Reads data from arrays of a .h5, .hdf5, .mat (version 7.3), .npz or .npy file, on the box [0, length] on each axis with points at equal distances.</summary>
+    /// <param name="path">The file; <see cref="Arrays"/> lists what it holds.</param>
+    /// <param name="inputs">The names of the arrays that are input functions: samples first, then channels or times where there are several, then the points of each axis.</param>
+    /// <param name="output">The name of the array that is the output function.</param>
+    /// <param name="dimension">The number of axes.</param>
+    /// <param name="length">The length of each axis.</param>
+    /// <param name="boundary">What holds at the ends, as in <see cref="FromArrays"/>.</param>
+    /// <exception cref="ArgumentException">Shapes do not fit each other or the number of axes; a value is not finite.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or has no array of a name.</exception>
+    public static OperatorData LoadArrays(
+        string path,
+        IReadOnlyList<string> inputs,
+        string output,
+        int dimension,
+        double length = 1,
+        BoundaryCondition? boundary = null
+    )
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentException.ThrowIfNullOrWhiteSpace(output);
+        return new(Core.ForeignData.load(path, Foreign([.. inputs], output, dimension, length, boundary)));
+    }
+
     /// <summary>Makes data from arrays in memory, on the box [0, length] on each axis with points at equal distances.</summary>
     /// <param name="inputs">The input functions.</param>
     /// <param name="output">The output function, of as many samples.</param>
@@ -146,17 +170,7 @@ public sealed class OperatorData : IDisposable
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(output);
         Core.NamedArray[] arrays = [.. inputs.Append(output).Select(Array)];
-        Core.ForeignOptions options = new(
-            domain: Core.Domain.Cube(dimension, length, PdeData.Boundary(boundary)),
-            layouts: [],
-            inputs: [.. inputs.Select(input => input.Name)],
-            outputs: [output.Name],
-            channelsLast: false,
-            inputFrames: 0,
-            times: [],
-            outputName: output.Name,
-            dType: torch.ScalarType.Float64
-        );
+        Core.ForeignOptions options = Foreign([.. inputs.Select(input => input.Name)], output.Name, dimension, length, boundary);
         OperatorData data = new(Core.ForeignData.ofArrays(options, arrays, source));
         try
         {
@@ -284,4 +298,17 @@ public sealed class OperatorData : IDisposable
             points.IsUniform
         );
     }
+
+    private static Core.ForeignOptions Foreign(string[] inputs, string output, int dimension, double length, BoundaryCondition? boundary) =>
+        new(
+            domain: Core.Domain.Cube(dimension, length, PdeData.Boundary(boundary)),
+            layouts: [],
+            inputs: inputs,
+            outputs: [output],
+            channelsLast: false,
+            inputFrames: 0,
+            times: [],
+            outputName: output,
+            dType: torch.ScalarType.Float64
+        );
 }

@@ -23,6 +23,10 @@ internal static class PdeCommand
           continuum pde generate navier-stokes --n 10 --viscosity 1e-3 --times 11,12,13,14,15 --out flow.npz --float32
           continuum pde generate wave --dimension 2 --boundary dirichlet --grid 65 --out wave.h5
           continuum pde info darcy.h5
+          continuum pde convert burgers_data_R10.mat --input a --output u --dimension 1 --boundary periodic --out burgers.h5
+
+        pde convert reads .h5, .hdf5, .mat (version 7.3), .npz and .npy files of others: arrays have samples first, then channels or times where there are several, then
+        points at equal distances. Without --input and --output the file has the layout of PDEBench.
 
         Exit codes: 0 done, 1 the solution broke off or a file cannot be written or read, 2 wrong command line, 130 ended by Ctrl+C.
         """;
@@ -35,6 +39,8 @@ internal static class PdeCommand
     private static readonly Option<int?> s_seed = Arguments.Integer("--seed", "Seed [default: 0]", least: 0);
     private static readonly Option<int?> s_first = Arguments.Integer("--first", "Number of the first sample [default: 0]", least: 0);
     private static readonly Option<string?> s_out = Arguments.Text("--out", "The file to write: .h5, .hdf5 or .npz", "file");
+    private static readonly Option<string?> s_inputs = Arguments.Text("--input", "The arrays that are input functions, separated by commas", "names");
+    private static readonly Option<string?> s_output = Arguments.Text("--output", "The array that is the output function", "name");
     private static readonly Option<int?> s_dimension = Arguments.Integer("--dimension", "Number of axes, 1 to 3");
     private static readonly Option<double?> s_length = Arguments.Number("--length", "Length of each axis", "x", positive: true);
     private static readonly Option<double?> s_alpha = Arguments.Number("--alpha", "Exponent of the random function's covariance", "x", positive: true);
@@ -76,7 +82,24 @@ internal static class PdeCommand
         Command info = new("info", "Says what a file of data holds.") { s_file };
         info.SetAction(parsed => PdeInfo.Print(parsed.GetValue(s_file)!));
         Help.Extend(info, s_epilogue);
-        Command command = new("pde", "Makes and examines data for learning the operators of partial differential equations.") { generate, info };
+        Command convert = new("convert", "Makes operator data of the arrays of another file.") { s_file, s_out, s_inputs, s_output, s_dimension, s_length, s_boundary, s_quiet };
+        convert.SetAction(parsed =>
+            PdeConvertRun.Run(
+                new()
+                {
+                    File = parsed.GetValue(s_file)!,
+                    Out = Destination(parsed),
+                    Inputs = parsed.GetValue(s_inputs)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [],
+                    Output = parsed.GetValue(s_output),
+                    Dimension = parsed.GetValue(s_dimension) ?? 2,
+                    Length = parsed.GetValue(s_length) ?? 1,
+                    Boundary = parsed.GetValue(s_boundary),
+                    Quiet = parsed.GetValue(s_quiet),
+                }
+            )
+        );
+        Help.Extend(convert, s_epilogue);
+        Command command = new("pde", "Makes and examines data for learning the operators of partial differential equations.") { generate, convert, info };
         Help.Extend(command, s_epilogue);
         return command;
     }
@@ -113,6 +136,9 @@ internal static class PdeCommand
         };
     }
 
+    private static string Destination(ParseResult parsed) =>
+        parsed.GetValue(s_out) ?? throw new UsageException("no file to write; give --out with a name that ends in .h5, .hdf5 or .npz");
+
     private static PdeArguments Read(ParseResult parsed)
     {
         PdeKind kind = PdeKind.Find(parsed.GetValue(s_kind)!);
@@ -125,7 +151,7 @@ internal static class PdeCommand
         return new()
         {
             Kind = kind,
-            Out = parsed.GetValue(s_out) ?? throw new UsageException("no file to write; give --out with a name that ends in .h5, .hdf5 or .npz"),
+            Out = Destination(parsed),
             Samples = parsed.GetValue(s_samples) ?? 1000,
             Seed = parsed.GetValue(s_seed) ?? 0,
             First = parsed.GetValue(s_first) ?? 0,

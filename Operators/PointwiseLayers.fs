@@ -26,9 +26,9 @@ module internal OperatorActivations =
         | OperatorActivation.Identity -> x
         | other -> raise (ArgumentOutOfRangeException(nameof kind, other, "not an activation"))
 
-/// g(x) = W f(x) + b at every point. W and b start uniform within 1 / sqrt(inputs).
+/// g(x) = W f(x) + b at every point, b only where it has a bias. W and b start uniform within 1 / sqrt(inputs).
 [<Sealed>]
-type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarType, generator: torch.Generator) as this
+type PointwiseLinear(inputs: int, outputs: int, hasBias: bool, dtype: torch.ScalarType, generator: torch.Generator) as this
     =
     inherit OperatorLayer(nameof PointwiseLinear)
 
@@ -45,7 +45,7 @@ type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarT
     do
         this.register_parameter ("weight", draw [| int64 outputs; int64 inputs |])
 
-        if bias then
+        if hasBias then
             this.register_parameter ("bias", draw [| int64 outputs |])
 
     /// Input channels.
@@ -58,7 +58,7 @@ type PointwiseLinear(inputs: int, outputs: int, bias: bool, dtype: torch.ScalarT
         OperatorChecks.channels (nameof PointwiseLinear) inputs values
         // Asked anew each time: moving a module to another device replaces its parameters.
         let weight = this.get_parameter "weight"
-        let offset = if bias then this.get_parameter "bias" else null
+        let offset = if hasBias then this.get_parameter "bias" else null
         OperatorChecks.dtype (nameof PointwiseLinear) weight values
         let shape = values.shape
         let flat = values.reshape ([| shape[0]; shape[1]; -1L |])

@@ -127,7 +127,7 @@ let train (settings: Settings) =
         use _ = torch.NewDisposeScope()
         optimizer.zero_grad ()
         let loss = (call (torch.cat ([| x; places |], 1L))).sub(target).square().mean()
-        loss.backward ()
+        Autograd.backward loss
         optimizer.step () |> ignore
 
     lines settings "fno2d_train" [|

@@ -19,6 +19,24 @@ let private kinds = [
 
 let tests =
     testList "PDE data by the command line" [
+        test "convert makes operator data of the arrays of others" {
+            inFolder (fun folder ->
+                let starts = Array.init 24 (fun i -> sin (float i))
+                let named name values = NamedArray.FromDoubles(name, [| 3L; 8L |], values)
+                Npz.Write(Path.Combine(folder, "mine.npz"), [ named "a" starts; named "b" (Array.map cos starts) ])
+                let convert more = run folder ([ "pde"; "convert"; "mine.npz" ] @ more @ [ "--out"; "data.h5" ])
+                expect 0 (convert [ "--input"; "a"; "--output"; "b"; "--dimension"; "1"; "--boundary"; "periodic" ])
+                use data = OperatorDataset.Load(Path.Combine(folder, "data.h5"))
+                Expect.equal data.Count 3 "samples"
+                Expect.equal (Tensors.toArray (snd data.Inputs[0]).Values) starts "values"
+                let missing = convert [ "--input"; "c"; "--output"; "b"; "--dimension"; "1" ]
+                expect 1 missing
+                Expect.stringContains missing.Error "c" "the array"
+                let half = convert [ "--input"; "a" ]
+                expect 2 half
+                Expect.stringContains half.Error "--output" "what is missing")
+        }
+
         test "equations make files that load; info describes it" {
             inFolder (fun folder ->
                 use _ = torch.NewDisposeScope()

@@ -84,16 +84,16 @@ let private poisson =
             new SpectralConvolution(Domain.Torus 1, [| 8 |], 1, 1, SpectralOptions.Default, f64, generator)
 
         use adam = torch.optim.Adam(layer.parameters (), 0.05)
-        let steps = 2500
+        let steps = 800
 
         for i in 0 .. steps - 1 do
             use _ = torch.NewDisposeScope()
 
             for group in adam.ParamGroups do
-                group.LearningRate <- 0.05 * Math.Pow(1e-6, float i / float steps)
+                group.LearningRate <- 0.05 * Math.Pow(1e-4, float i / float steps)
 
             adam.zero_grad ()
-            (OperatorLosses.distance FieldNorm.L2 LossOptions.Default (layer.Apply f) u).backward()
+            Autograd.backward ((layer.Apply f).Values.sub(u.Values).square().mean())
             adam.step () |> ignore
 
         for p in layer.parameters () do

@@ -1,0 +1,47 @@
+using System;
+using System.Collections.Generic;
+
+namespace Continuum.Cli;
+
+/// <summary>What `continuum pde convert` was asked to do.</summary>
+internal sealed record PdeConvertArguments
+{
+    internal required string File { get; init; }
+
+    internal required string Out { get; init; }
+
+    /// <summary>The arrays that are input functions; none for a file in the layout of PDEBench.</summary>
+    internal IReadOnlyList<string> Inputs { get; init; } = [];
+
+    internal string? Output { get; init; }
+
+    internal int Dimension { get; init; } = 2;
+
+    internal double Length { get; init; } = 1;
+
+    internal BoundaryCondition? Boundary { get; init; }
+
+    internal bool Quiet { get; init; }
+}
+
+/// <summary>Runs `continuum pde convert`: data of others as operator data.</summary>
+internal static class PdeConvertRun
+{
+    internal static int Run(PdeConvertArguments arguments)
+    {
+        PdeGenerateRun.CheckFile(arguments.Out);
+        using OperatorData data = FitSession.Checked(() => Read(arguments));
+        data.Save(arguments.Out);
+        if (!arguments.Quiet)
+        {
+            Console.WriteLine($"{arguments.Out}: {PdeInfo.Summary(data)}, {PdeGenerateRun.Size(arguments.Out)}");
+        }
+
+        return ExitCode.Success;
+    }
+
+    private static OperatorData Read(PdeConvertArguments a) =>
+        a.Inputs.Count == 0 && a.Output is null ? OperatorData.LoadPdeBench(a.File, a.Boundary)
+        : a.Inputs.Count > 0 && a.Output is { } output ? OperatorData.LoadArrays(a.File, a.Inputs, output, a.Dimension, a.Length, a.Boundary)
+        : throw new UsageException("--input and --output go together: the arrays to learn from and the array to learn; continuum pde info lists those of a file");
+}
