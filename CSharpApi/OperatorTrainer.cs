@@ -63,9 +63,12 @@ public static class OperatorTrainer
         {
             device = torch.device(name);
         }
-        catch (Exception failure) when (failure is ArgumentException or FormatException)
+        catch (Exception failure) when (failure is ArgumentException or FormatException or InvalidOperationException)
         {
-            throw new ArgumentException($"'{name}' is no device; take cpu or cuda.", failure);
+            throw new ArgumentException(
+                $"'{name}' is no device here; take cpu, or cuda where libtorch is one for CUDA (`continuum doctor` says what was found, the README how to take one).",
+                failure
+            );
         }
 
         return device.type != DeviceType.CUDA || torch.cuda.is_available()

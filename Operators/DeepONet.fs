@@ -88,7 +88,7 @@ type DeepONet
                     let weighted = values.mul(pass.Shares at).reshape([| field.Batch; 1L; -1L |])
                     // (1 or clouds, readings, channels x points) against (batch, channels x points)
                     let flat = functions.reshape ([| clouds; int64 options.Readings; -1L |])
-                    torch.matmul(flat, weighted.transpose (1L, 2L)).squeeze -1L))
+                    (Tensors.matmul flat (weighted.transpose (1L, 2L))).squeeze -1L))
 
     let branch = network (Array.sumBy fst readers + parameters) options.Branch (outputs * options.Basis)
 
@@ -112,8 +112,14 @@ type DeepONet
     override this.Evaluate(pass, input) =
         let batch = input.Batch
 
+        let visible (field: Field) =
+            if isNull (box input.Mask) then
+                field
+            else
+                field.With(field.Values.mul (OperatorValues.mask field.Discretisation input.Mask))
+
         let readings = [|
-            yield! Array.map2 (fun (_, read) field -> read pass field) readers input.Functions
+            yield! Array.map2 (fun (_, read) field -> read pass (visible field)) readers input.Functions
 
             if parameters > 0 then
                 input.Parameters
@@ -127,10 +133,7 @@ type DeepONet
         let first = input.Functions[0].Values
         let functions = trunk.Values(positions.Values(input.Target, first.dtype, first.device))
         let flat = functions.reshape ([| functions.shape[0]; int64 options.Basis; -1L |])
-        let image = torch.matmul(coefficients, flat).add(this.get_parameter "offset")
+        let image = (Tensors.matmul coefficients flat).add(this.get_parameter "offset")
         let shaped = image.reshape (Array.append [| batch; int64 outputs |] input.Target.Shape)
 
-        if isNull (box input.Mask) then
-            shaped
-        else
-            shaped.mul (OperatorValues.at input.Target input.Mask)
+        input.Masked shaped

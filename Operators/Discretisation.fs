@@ -128,6 +128,14 @@ type Discretisation private (domain: Domain, axes: AxisPoints[], counts: int[], 
     /// Whether every axis has uniform points.
     member _.IsUniform = axes.Length > 0 && axes |> Array.forall (fun a -> a.Layout <> PointLayout.Irregular)
 
+    /// Of products: the integral of 1, by which a mean is one (the length of an axis of interior points, whose functions vanish at the ends; else the sum of
+    /// the weights).
+    member internal _.Measure =
+        axes
+        |> Array.fold
+            (fun product a -> product * (if a.Layout = PointLayout.Interior then a.Axis.Length else Array.sum a.W))
+            1.0
+
     /// The quadrature weights: of shape Shape, or (clouds, points) of clouds.
     member _.Weights(dtype: torch.ScalarType, device: torch.Device) : Tensor =
         use _ = torch.NewDisposeScope()

@@ -126,13 +126,15 @@ module FieldValues =
     let mean (field: Field) : Tensor =
         use _ = torch.NewDisposeScope()
         let w = weights field
+        let sum = field.Values.mul(w).sum(pointAxes field)
 
-        let total =
-            w.sum (
-                Array.init field.Discretisation.Shape.Length (fun i -> int64 (i - field.Discretisation.Shape.Length))
-            )
+        let mean =
+            if field.Discretisation.IsProduct then
+                sum.div field.Discretisation.Measure
+            else
+                sum.div (w.sum -1L)
 
-        (field.Values.mul(w).sum(pointAxes field).div total).MoveToOuterDisposeScope()
+        mean.MoveToOuterDisposeScope()
 
     /// The inner product of two fields at the same points over all channels, (batch).
     let inner (a: Field) (b: Field) : Tensor =

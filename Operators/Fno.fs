@@ -54,7 +54,7 @@ type FnoOptions = {
     Positions: bool
     /// How scalar parameters enter.
     Scalars: ScalarUse
-    /// Whether the outputs are added to the first channels of the first input: the operator learns the change.
+    /// Whether the outputs are added to the last channels of the first input (the latest frame of a motion): the operator learns the change.
     Residual: bool
 } with
 
@@ -311,6 +311,9 @@ type Fno
     override _.Kind = "fno"
 
     override this.Config =
+        let active = blocks[0].Kernel.ActiveModes
+        let first = if active = options.Modes then [||] else active
+        let options = { options with FirstModes = first }
         OperatorConfig.write domain inputs outputs parameters (Seq.head (this.parameters ())).dtype options
 
     override _.Evaluate(pass, input) =
@@ -322,4 +325,4 @@ type Fno
             x <- block.Pass(pass, at, at, mask, id, x)
 
         let y = ends.Project(input, x)
-        OperatorValues.between at input.Target (if isNull mask then y else y.mul mask)
+        OperatorValues.between at input.Target y |> input.Masked

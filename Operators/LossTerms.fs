@@ -115,6 +115,13 @@ module LossTerms =
 
             value.MoveToOuterDisposeScope())
 
+    /// The sum of weight x factor x value over the terms, with the balance's next factors.
+    let internal weighted (balance: LossBalance) (terms: LossTerm[]) (values: Tensor[]) (numbers: float[]) : Tensor =
+        let factors = balance.Next numbers
+
+        Array.init terms.Length (fun i -> values[i].mul(terms[i].Weight * factors[i]))
+        |> Array.reduce (fun a b -> a.add b)
+
     /// The sum of weight x factor x value over the terms, with the factors of the balance, and the values. The balance makes one step;
     /// no gradient flows through its factors. ArgumentException as `values`, for a balance of another number of terms and for values that
     /// it does not take.
@@ -123,10 +130,5 @@ module LossTerms =
         use _ = torch.NewDisposeScope()
         let tensors = values terms prediction
         let numbers = tensors |> Array.map Tensors.toFloat
-        let factors = balance.Next numbers
-
-        let sum =
-            Array.init terms.Length (fun i -> tensors[i].mul(terms[i].Weight * factors[i]))
-            |> Array.reduce (fun a b -> a.add b)
-
+        let sum = weighted balance terms tensors numbers
         struct (sum.MoveToOuterDisposeScope(), numbers)

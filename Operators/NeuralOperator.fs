@@ -17,19 +17,28 @@ type OperatorInput(functions: Field[], parameters: Tensor, mask: Field, target: 
 
         functions
         |> Array.iteri (fun i f ->
+            if f.Values.dtype <> functions[0].Values.dtype then
+                OperatorChecks.bad
+                    $"Input function 0 is {functions[0].Values.dtype}, input function {i} {f.Values.dtype}; convert one of them."
+
             if f.Batch <> batch then
                 OperatorChecks.bad $"Input function 0 has a batch of {batch}, input function {i} of {f.Batch}.")
 
-        if not (isNull parameters) && (parameters.dim () <> 2L || parameters.shape[0] <> batch) then
-            OperatorChecks.bad
-                $"Scalar parameters have shape {Tensors.shapeText parameters}; they must have shape [{batch}, number of parameters]."
+        OperatorChecks.parameters parameters functions[0].Values
 
         if not (isNull (box mask)) then
             if mask.Channels <> 1 || not (mask.Discretisation.Equals functions[0].Discretisation) then
                 OperatorChecks.bad "A mask has one channel, at the points of the first input function."
 
+            if mask.Values.dtype <> functions[0].Values.dtype then
+                OperatorChecks.bad
+                    $"The mask is {mask.Values.dtype} and the functions {functions[0].Values.dtype}; convert one of them."
+
             if mask.Batch <> 1L && mask.Batch <> batch then
                 OperatorChecks.bad $"A mask is one for all samples or one for each of {batch}; got {mask.Batch}."
+
+        if not (isNull (box target)) then
+            OperatorChecks.clouds target batch
 
     let target = if isNull (box target) then functions[0].Discretisation else target
 
@@ -46,6 +55,13 @@ type OperatorInput(functions: Field[], parameters: Tensor, mask: Field, target: 
     member _.Target = target
     /// Number of samples.
     member _.Batch = functions[0].Batch
+
+    /// Values at the points of Target, zero where the mask is.
+    member internal _.Masked(values: Tensor) : Tensor =
+        if isNull (box mask) then
+            values
+        else
+            values.mul (OperatorValues.mask target mask)
 
 /// A learned map between function spaces. What it computes depends on the functions, not on their discretisation, up to errors that vanish as the
 /// points are refined.

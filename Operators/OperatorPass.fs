@@ -5,6 +5,53 @@ open System
 open System.Collections.Generic
 open TorchSharp
 
+/// Checks that layers share.
+[<RequireQualifiedAccess>]
+module internal OperatorChecks =
+    let bad (text: string) = raise (ArgumentException text)
+
+    /// Clouds are one for all samples, or one for each.
+    let clouds (target: Discretisation) (batch: int64) =
+        if target.CloudCount > 1 && int64 target.CloudCount <> batch then
+            bad
+                $"The image is wanted on {target.CloudCount} clouds and there are {batch} samples; give one cloud for all, or one for each."
+
+    /// Scalar parameters go with the values: (batch, parameters), of their dtype, on their device; null passes.
+    let parameters (given: Tensor) (values: Tensor) =
+        if not (isNull given) then
+            if given.dim () <> 2L || given.shape[0] <> values.shape[0] then
+                bad
+                    $"Scalar parameters have shape {Tensors.shapeText given}; they must have shape [{values.shape[0]}, number of parameters]."
+
+            if given.dtype <> values.dtype || given.device_type <> values.device_type then
+                bad
+                    $"Scalar parameters are {given.dtype} on {given.device} and the functions {values.dtype} on {values.device}; convert one of them."
+
+    let channels (layer: string) (wanted: int) (values: Tensor) =
+        if values.shape[1] <> int64 wanted then
+            bad $"{layer} takes {wanted} channels and the field has {values.shape[1]}."
+
+    let dtype (layer: string) (parameter: Tensor) (values: Tensor) =
+        if values.dtype <> parameter.dtype then
+            bad
+                $"{layer} has parameters of {parameter.dtype} and the field values of {values.dtype}; convert one of them."
+
+        if values.device_type <> parameter.device_type then
+            bad $"{layer} is on {parameter.device} and the field on {values.device}; move one of them."
+
+    let samePoints (layer: string) (source: Discretisation) (target: Discretisation) =
+        if not (Object.ReferenceEquals(source, target) || source.Equals target) then
+            bad $"{layer} acts at every point by itself: it cannot go from {source} to {target}."
+
+    let domain (layer: string) (wanted: Domain) (discretisation: Discretisation) =
+        if not (discretisation.Domain.Equals wanted) then
+            bad
+                $"{layer} is made for functions on {wanted}; the field lives on {discretisation.Domain}. Scale its coordinates, or make the model for that domain."
+
+    let positive (what: string) (value: int) =
+        if value < 1 then
+            bad $"{what} must be at least 1; got {value}."
+
 /// One pass through a model: transforms and quadrature weights of the discretisations that it meets, made once each. Dispose of it.
 [<Sealed>]
 type OperatorPass
@@ -40,7 +87,7 @@ type OperatorPass
 
         found
 
-    /// Quadrature weights that broadcast against values and sum to 1 over the points of each sample.
+    /// Quadrature weights that broadcast against values, over the measure of the domain: sums with them are means.
     member _.Shares(discretisation: Discretisation) : Tensor =
         let mutable found: Tensor = null
 
@@ -54,7 +101,7 @@ type OperatorPass
 
             found <-
                 if discretisation.IsProduct then
-                    w.div (w.sum ())
+                    w.div discretisation.Measure
                 else
                     (w.div (w.sum (-1L, keepdim = true))).unsqueeze 1L
 
@@ -94,6 +141,8 @@ type OperatorLayer(name: string) =
         ArgumentNullException.ThrowIfNull(field, nameof field)
         ArgumentNullException.ThrowIfNull(target, nameof target)
         NativeLibraries.ensure ()
+        OperatorChecks.clouds target field.Batch
+        OperatorChecks.parameters parameters field.Values
         use _ = torch.NewDisposeScope()
         use pass = new OperatorPass(field.Values.dtype, field.Values.device, parameters)
         let values = this.Pass(pass, field.Discretisation, target, field.Values)
@@ -102,45 +151,106 @@ type OperatorLayer(name: string) =
 
         new Field(target, values.MoveToOuterDisposeScope())
 
-/// Checks that layers share.
-[<RequireQualifiedAccess>]
-module internal OperatorChecks =
-    let bad (text: string) = raise (ArgumentException text)
-
-    let channels (layer: string) (wanted: int) (values: Tensor) =
-        if values.shape[1] <> int64 wanted then
-            bad $"{layer} takes {wanted} channels and the field has {values.shape[1]}."
-
-    let dtype (layer: string) (parameter: Tensor) (values: Tensor) =
-        if values.dtype <> parameter.dtype then
-            bad
-                $"{layer} has parameters of {parameter.dtype} and the field values of {values.dtype}; convert one of them."
-
-        if values.device_type <> parameter.device_type then
-            bad $"{layer} is on {parameter.device} and the field on {values.device}; move one of them."
-
-    let samePoints (layer: string) (source: Discretisation) (target: Discretisation) =
-        if not (Object.ReferenceEquals(source, target) || source.Equals target) then
-            bad $"{layer} acts at every point by itself: it cannot go from {source} to {target}."
-
-    let domain (layer: string) (wanted: Domain) (discretisation: Discretisation) =
-        if not (discretisation.Domain.Equals wanted) then
-            bad
-                $"{layer} is made for functions on {wanted}; the field lives on {discretisation.Domain}. Scale its coordinates, or make the model for that domain."
-
-    let positive (what: string) (value: int) =
-        if value < 1 then
-            bad $"{what} must be at least 1; got {value}."
-
 /// Values of fields at the points of others.
 [<RequireQualifiedAccess>]
 module internal OperatorValues =
-    /// Values at the points of `source` brought to those of `target`.
+
+    let private same (a: Discretisation) (b: Discretisation) = Object.ReferenceEquals(a, b) || a.Equals b
+
+    /// Hidden functions do not vanish at the ends of Dirichlet axes, so their sine series would not converge there: such axes count as open.
+    let private opened (points: Discretisation) : Discretisation =
+        if points.IsProduct && points.Axes |> Array.exists (fun a -> a.Axis.Boundary = Boundary.Dirichlet) then
+            points.Axes
+            |> Array.map (fun a ->
+                if a.Axis.Boundary = Boundary.Dirichlet then
+                    AxisPoints.At(Axis(a.Axis.Start, a.Axis.Length, Boundary.Open), a.X, a.W)
+                else
+                    a)
+            |> Discretisation.Product
+        else
+            points
+
+    /// Values of hidden functions and images at the points of `source` brought to those of `target`.
     let between (source: Discretisation) (target: Discretisation) (values: Tensor) : Tensor =
-        if Object.ReferenceEquals(source, target) || source.Equals target then
+        if same source target then
             values
+        elif target.IsProduct then
+            (FieldResampling.upto (opened target) (new Field(opened source, values))).Values
         else
             (FieldResampling.upto target (new Field(source, values))).Values
 
-    /// The values of a field at these points.
-    let at (target: Discretisation) (field: Field) : Tensor = between field.Discretisation target field.Values
+    /// The values of a field at these points, by the series of its domain.
+    let at (target: Discretisation) (field: Field) : Tensor =
+        if same field.Discretisation target then
+            field.Values
+        else
+            (FieldResampling.upto target field).Values
+
+    /// For each coordinate the nearest point of an axis.
+    let private nearest (points: AxisPoints) (x: float[]) : int64[] =
+        let length = points.Axis.Length
+
+        let distance (a: float) (b: float) =
+            let gap = abs (a - b)
+
+            if points.Axis.Boundary = Boundary.Periodic then
+                min gap (abs (length - gap))
+            else
+                gap
+
+        x
+        |> Array.map (fun at ->
+            let mutable best = 0
+
+            for j in 1 .. points.Count - 1 do
+                if distance at points.X[j] < distance at points.X[best] then
+                    best <- j
+
+            int64 best)
+
+    let private places (numbers: int64[]) (device: torch.Device) : Tensor =
+        use pinned = torch.tensor numbers
+        pinned.clone().``to`` device
+
+    /// A mask at other points: that of the nearest point, so that it stays 0 or 1.
+    let mask (target: Discretisation) (mask: Field) : Tensor =
+        let source = mask.Discretisation
+        let values = mask.Values
+
+        if same source target then
+            values
+        elif not source.IsProduct then
+            OperatorChecks.bad
+                $"A mask on {source} cannot be brought to {target}; give it at the points where the image is wanted."
+        elif target.IsProduct then
+            let mutable x = values
+
+            for i in 0 .. source.Axes.Length - 1 do
+                x <- x.index_select (int64 i + 2L, places (nearest source.Axes[i] target.Axes[i].X) values.device)
+
+            x
+        else
+            let d = source.Axes.Length
+            let n = int target.Shape[0]
+            let x = Tensors.toArray (target.Coordinates(torch.float64, torch.CPU))
+            let flat = values.flatten 2L
+
+            let rows =
+                Array.init target.CloudCount (fun s ->
+                    let indices = Array.create n 0L
+
+                    for i in 0 .. d - 1 do
+                        let own = nearest source.Axes[i] (Array.sub x ((s * d + i) * n) n)
+
+                        for j in 0 .. n - 1 do
+                            indices[j] <- indices[j] * int64 source.Axes[i].Count + own[j]
+
+                    let row =
+                        if target.CloudCount = 1 || flat.shape[0] = 1L then
+                            flat
+                        else
+                            flat.narrow (0L, int64 s, 1L)
+
+                    row.index_select (2L, places indices values.device))
+
+            if rows.Length = 1 then rows[0] else torch.cat (rows, 0L)

@@ -234,7 +234,7 @@ module OperatorTraining =
         elif OperatorLosses.same input.Mask.Discretisation truth.Discretisation then
             Some input.Mask
         else
-            Some(FieldResampling.upto truth.Discretisation input.Mask)
+            Some(new Field(truth.Discretisation, OperatorValues.mask truth.Discretisation input.Mask))
 
     let private prediction (input: OperatorInput) (image: Field) (truth: Field) : OperatorPrediction = {
         Inputs = input.Functions
@@ -308,6 +308,10 @@ module OperatorTraining =
         let device = (model.parameters () |> Seq.head).device
         let target = if isNull (box target) then (snd data.Output).Discretisation else target
 
+        if target.CloudCount > 1 && target.CloudCount <> data.Count then
+            bad
+                $"Images are wanted on {target.CloudCount} clouds and there are {data.Count} samples; give one cloud for each, or one for all."
+
         let parts =
             OperatorSamples.batches data.Count batchSize
             |> Array.map (fun indices ->
@@ -375,9 +379,16 @@ module OperatorTraining =
     /// A number of the data, so that a resumed training is one of the same.
     let private digest (data: OperatorDataset) =
         use _ = torch.NewDisposeScope()
-        let sum (x: Tensor) = x.``to``(torch.float64).square().sum().ToDouble()
-        let fields = Array.append data.Inputs [| data.Output |] |> Array.map (fun (_, f) -> sum f.Values)
-        let text = fields |> Array.map (fun v -> v.ToString "r") |> String.concat "/"
+        // Samples by place, so that another order is other data.
+        let sum (x: Tensor) =
+            let own = x.``to``(torch.float64).flatten(1L).square().sum [| 1L |]
+            own.mul(torch.arange(1L, own.shape[0] + 1L).``to`` torch.float64).sum().ToDouble()
+
+        let mask = if isNull (box data.Mask) then [||] else [| data.Mask.Values |]
+        let parameters = if isNull data.Parameters then [||] else [| data.Parameters |]
+        let fields = Array.append data.Inputs [| data.Output |] |> Array.map (fun (_, f) -> f.Values)
+        let all = Array.concat [ fields; mask; parameters ]
+        let text = all |> Array.map (fun x -> (sum x).ToString "r") |> String.concat "/"
         $"{data.Count} samples, {text}"
 
     let private task
@@ -392,8 +403,14 @@ module OperatorTraining =
         let balance = LossBalance(o.Balance, o.Terms.Length)
 
         let total (p: OperatorPrediction) : Tensor =
-            let struct (sum, _) = LossTerms.total balance o.Terms p
-            sum
+            let values = LossTerms.values o.Terms p
+            let numbers = values |> Array.map Tensors.toFloat
+
+            if Array.forall Double.IsFinite numbers then
+                LossTerms.weighted balance o.Terms values numbers
+            else
+                // The loop takes back what led here.
+                values |> Array.reduce (fun a b -> a.add b)
 
         let resolution (step: TrainingStep) : OperatorDataset =
             if strided.Length = 1 then

@@ -191,11 +191,12 @@ type FunctionNorm(channels: int, kind: FunctionNormKind, parameters: int, dtype:
         else
             let given = pass.Parameters
 
-            if isNull given || given.shape[1] <> int64 parameters then
-                let got = if isNull given then 0L else given.shape[1]
+            if isNull given || given.shape[given.shape.Length - 1] <> int64 parameters then
+                let got = if isNull given then 0L else given.shape[given.shape.Length - 1]
                 OperatorChecks.bad $"The norm takes {parameters} scalar parameters for each sample; got {got}."
 
-            let both = torch.matmul (given, adaptive.transpose (0L, 1L))
+            OperatorChecks.parameters given values
+            let both = Tensors.matmul given (adaptive.transpose (0L, 1L))
             let factor = both.narrow(1L, 0L, int64 channels).add scale
             let shift = both.narrow(1L, int64 channels, int64 channels).add offset
             normal.mul(wide factor).add(wide shift)
@@ -211,7 +212,8 @@ type Positions(domain: Domain) =
     /// The channels alone, (1 or clouds, Channels, points).
     member internal _.Values(discretisation: Discretisation, dtype: torch.ScalarType, device: torch.Device) : Tensor =
         OperatorChecks.domain (nameof Positions) domain discretisation
-        let x = discretisation.Coordinates(dtype, device)
+        // Differences of coordinates in double precision: far from 0 single precision would not tell points apart.
+        let x = discretisation.Coordinates(torch.float64, device)
         let x = if discretisation.IsProduct then x.unsqueeze 0L else x
 
         let channels = [|
@@ -227,7 +229,7 @@ type Positions(domain: Domain) =
                     part
         |]
 
-        torch.cat (channels, 1L)
+        (torch.cat (channels, 1L)).``to`` dtype
 
     override this.Pass(_, source, target, values) =
         OperatorChecks.samePoints (nameof Positions) source target

@@ -129,10 +129,7 @@ type ScaledOperator(inner: NeuralOperator, inputs: ChannelScale[], output: Chann
         let image = inner.Evaluate(pass.With given, OperatorInput(functions, given, input.Mask, input.Target))
         let image = up (image.shape.Length - 2) output image
 
-        if isNull (box input.Mask) then
-            image
-        else
-            image.mul (OperatorValues.at input.Target input.Mask)
+        input.Masked image
 
 /// An operator from the last `history` frames of a motion to the next one, applied again and again: frame n + 1 from frames n - history + 1 .. n.
 /// Its first input function has history x components channels, the oldest frame first; its image has steps x components, frame after frame.
@@ -204,4 +201,4 @@ type Autoregressive(inner: NeuralOperator, history: int, steps: int) as this =
                 window <- moved window frames[i]
 
         let all = if steps = 1 then frames[0] else torch.cat (frames, 1L)
-        OperatorValues.between input.Functions[0].Discretisation input.Target all
+        OperatorValues.between input.Functions[0].Discretisation input.Target all |> input.Masked

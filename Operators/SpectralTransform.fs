@@ -158,7 +158,8 @@ type internal SpectralTransform
             let apart =
                 x.reshape (Array.concat [ shape[.. axis - 1]; [| shape[axis] / 2L; 2L |]; shape[axis + 1 ..] ])
 
-            torch.view_as_complex (apart.movedim([| int64 axis + 1L |], [| -1L |]).contiguous())
+            // not view_as_complex: axes of size 1 may have odd strides
+            torch.complex (apart.select (int64 axis + 1L, 0L), apart.select (int64 axis + 1L, 1L))
 
     let split (axis: int) (z: Tensor) =
         let real = torch.view_as_real (z.contiguous ())

@@ -32,7 +32,7 @@ type UnoOptions = {
     Positions: bool
     /// How scalar parameters enter.
     Scalars: ScalarUse
-    /// Whether the outputs are added to the first channels of the first input.
+    /// Whether the outputs are added to the last channels of the first input.
     Residual: bool
 } with
 
@@ -219,4 +219,4 @@ type Uno
             grid <- target
 
         let y = ends.Project(input, OperatorValues.between grid at x)
-        OperatorValues.between at input.Target (if isNull mask then y else y.mul mask)
+        OperatorValues.between at input.Target y |> input.Masked

@@ -107,6 +107,14 @@ let private spectralTests =
             holds (OperatorLaws.exact "mixed axes" (to' layer) grids grids[3] 2)
         }
 
+        test "one mode on an axis behind a Fourier axis" {
+            for axis in [ Axis.Neumann 1.0; Axis.Dirichlet 1.0 ] do
+                let domain = Domain [| Axis.Periodic 1.0; axis |]
+                use layer = plain domain [| 3; 1 |]
+                let grids = [| uniform domain [ 7; 8 ]; uniform domain [ 8; 13 ] |]
+                holds (OperatorLaws.exact "one mode" (to' layer) grids grids[0] 2)
+        }
+
         test "a periodic axis in front of a Dirichlet axis" {
             let domain = Domain [| Axis.Periodic 1.0; Axis.Dirichlet 1.0 |]
             use layer = plain domain [| 3; 4 |]

@@ -319,6 +319,75 @@ let private inputTests =
             Expect.isLessThan (gap before (model.Apply field).Values) 1e-13 "gap"
         }
 
+        test "a grown operator comes back from its file as it is" {
+            use _ = torch.NewDisposeScope()
+            let options = { small [| 6 |] with FirstModes = [| 2 |] }
+            use model = seeded (fun g -> new Fno(torus1, [| 1 |], 1, 0, options, f64, g))
+            model.Grow [| 5 |]
+
+            do
+                use _ = torch.no_grad ()
+
+                for p in model.parameters () do
+                    p.add_ (0.01.ToScalar()) |> ignore
+
+            let path = Path.Combine(Path.GetTempPath(), $"operator-{Guid.NewGuid():N}.safetensors")
+            OperatorFile.save path model
+            use again = OperatorFile.load path
+            File.Delete path
+            let field = OperatorLaws.field (uniform torus1 [ 16 ]) 2 1 1 2
+
+            Expect.equal
+                (Tensors.toArray (again.Apply field).Values)
+                (Tensors.toArray (model.Apply field).Values)
+                "bits"
+        }
+
+        test "asked on other points a masked image is zero outside, and hidden functions converge on Dirichlet axes" {
+            use _ = torch.NewDisposeScope()
+            use model = fno torus1 [| 1 |] (small [| 3 |])
+            let grid = uniform torus1 [ 16 ]
+            let inside (x: float[]) = [| (if x[0] < 0.5 then 1.0 else 0.0) |]
+            let mask = FieldValues.ofFunction 1 f64 grid inside
+            let field = OperatorLaws.field grid 2 1 1 2
+            let image = model.Apply(OperatorInput([| field |], null, mask, uniform torus1 [ 64 ]))
+            Expect.equal (image.Values.narrow(2L, 34L, 28L).abs().max().ToDouble()) 0.0 "outside"
+            Expect.isGreaterThan (image.Values.abs().max().ToDouble()) 1e-3 "inside"
+
+            let walls = Domain [| Axis.Dirichlet 1.0 |]
+            use fixedEnds = fno walls [| 1 |] (small [| 3 |])
+
+            let gaps =
+                [ 17; 33; 65 ]
+                |> List.map (fun n ->
+                    let coarse, fine = uniform walls [ n ], uniform walls [ 2 * n - 1 ]
+                    let asked = at fixedEnds (OperatorLaws.field coarse 1 1 1 2) fine
+                    gap asked.Values (fixedEnds.Apply(OperatorLaws.field fine 1 1 1 2)).Values)
+
+            Expect.isLessThan gaps[2] (gaps[0] / 8.0) "asked on finer points"
+        }
+
+        test "what does not go together is refused before libtorch sees it" {
+            use _ = torch.NewDisposeScope()
+            use net = deepONet torus1 FunctionEncoder.Projection
+            let cloud = array2D [ [ 0.1 ]; [ 0.2 ]; [ 0.3 ] ]
+
+            let two =
+                Discretisation.Clouds(torus1, [| cloud; cloud |], [| [| 1.0; 1.0; 1.0 |]; [| 1.0; 1.0; 1.0 |] |])
+
+            let field = OperatorLaws.field (uniform torus1 [ 9 ]) 3 1 1 2
+            refused [ "2 clouds"; "3 samples" ] (fun () -> at net field two |> ignore)
+            let options = { small [| 3 |] with Scalars = ScalarUse.Norms }
+            use adaptive = seeded (fun g -> new Fno(torus1, [| 1 |], 1, 1, options, f64, g))
+            let single = torch.ones ([| 3L; 1L |], dtype = Nullable torch.float32)
+
+            refused [ "Float32"; "Float64" ] (fun () ->
+                adaptive.Apply(
+                    OperatorInput([| field |], single, Unchecked.defaultof<Field>, Unchecked.defaultof<Discretisation>)
+                )
+                |> ignore)
+        }
+
         test "scaled operators see scaled functions" {
             use _ = torch.NewDisposeScope()
             use inner = fno torus1 [| 1 |] (small [| 3 |])

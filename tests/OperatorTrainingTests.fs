@@ -83,7 +83,7 @@ let private poisson =
         use layer =
             new SpectralConvolution(Domain.Torus 1, [| 8 |], 1, 1, SpectralOptions.Default, f64, generator)
 
-        use adam = torch.optim.Adam(layer.parameters (), 0.05)
+        use adam = torch.optim.Adam(layer.parameters (), 0.05, beta2 = 0.99)
         let steps = 800
 
         for i in 0 .. steps - 1 do

@@ -46,7 +46,7 @@ module Advection =
         use _ = torch.NewDisposeScope()
         let struct (frequency, held, sizes) = frequencies velocity u
         let coefficients = (SpectralEvolution.forward sizes.Length u.Values).mul held
-        let values = SpectralEvolution.backward sizes (coefficients.mul (factor frequency))
+        let values = SpectralEvolution.toValues sizes (coefficients.mul (factor frequency))
         u.With((values.``to`` u.Values.dtype).MoveToOuterDisposeScope())
 
     /// The solution u(x - c t) from a field at uniform points of a torus, channel by channel, without waves that alternate from point to point.

@@ -53,7 +53,7 @@ module Burgers =
         let factor = SpectralEvolution.imaginary (k.mul(mask).mul -0.5)
 
         let term (y: Tensor) =
-            let u = SpectralEvolution.backward [| int64 n |] y
+            let u = SpectralEvolution.toValues [| int64 n |] y
             (SpectralEvolution.forward 1 (u.mul u)).mul factor
 
         struct (term, k)
@@ -66,7 +66,7 @@ module Burgers =
         let struct (term, k) = transport n u.Domain[0].Length
         let kept = (SpectralEvolution.forward 1 u.Values).mul(SpectralEvolution.mask [| n |])
         let all = (term kept).add(kept.mul (k.mul(k).mul -viscosity))
-        u.With((SpectralEvolution.backward [| int64 n |] all).``to``(u.Values.dtype).MoveToOuterDisposeScope())
+        u.With((SpectralEvolution.toValues [| int64 n |] all).``to``(u.Values.dtype).MoveToOuterDisposeScope())
 
     /// The solution from a field on one periodic axis at the times, channel by channel: frames x channels, with steps of at most `step`.
     let solve (viscosity: float) (step: float) (times: float[]) (u: Field) : Field =
@@ -83,7 +83,7 @@ module Burgers =
         let linear = k.mul(k).mul -viscosity
         let token = Threading.CancellationToken.None
         let frames = SpectralEvolution.frames Etdrk4 step linear term times token y0
-        let values = frames |> Array.map (SpectralEvolution.backward [| int64 n |])
+        let values = frames |> Array.map (SpectralEvolution.toValues [| int64 n |])
         u.With((torch.cat (values, 1L)).``to``(u.Values.dtype).MoveToOuterDisposeScope())
 
     let private check (o: BurgersOptions) =
@@ -112,7 +112,7 @@ module Burgers =
         let frames =
             SpectralEvolution.frames Etdrk4 o.Step linear term o.Times g.Cancellation (SpectralEvolution.forward 1 u0)
 
-        let values = frames |> Array.map (SpectralEvolution.backward [| int64 fine |])
+        let values = frames |> Array.map (SpectralEvolution.toValues [| int64 fine |])
         let thin = SpectralEvolution.thin o.Grid 1
         [| thin u0; thin (torch.stack (values, 1L)) |]
 

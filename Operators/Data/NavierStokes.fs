@@ -130,7 +130,7 @@ module NavierStokes =
 
     /// -(u . grad w) of coefficients (.., n0, n1 / 2 + 1).
     let private transport (m: Multipliers) (w: Tensor) : Tensor =
-        let all = SpectralEvolution.backward m.Sizes (w.unsqueeze(-3L).mul m.Fields)
+        let all = SpectralEvolution.toValues m.Sizes (w.unsqueeze(-3L).mul m.Fields)
         let part (i: int64) = all.select (-3L, i)
         let product = (part 0L).mul(part 2L).add((part 1L).mul(part 3L))
         (SpectralEvolution.forward 2 product).mul(m.Kept).neg()
@@ -145,7 +145,7 @@ module NavierStokes =
 
         let m = multipliers n[0] n[1] w.Domain[0].Length w.Domain[1].Length
         let both = (SpectralEvolution.forward 2 w.Values).mul(m.Fields.narrow (0L, 0L, 2L))
-        w.With((SpectralEvolution.backward m.Sizes both).``to``(w.Values.dtype).MoveToOuterDisposeScope())
+        w.With((SpectralEvolution.toValues m.Sizes both).``to``(w.Values.dtype).MoveToOuterDisposeScope())
 
     /// -(u . grad w) + nu Laplace w - drag w + f of vorticities on a torus, each channel alone, in the very discretisation of the generator: waves
     /// with 3 |k| >= n are left out. f has the shape of w, or broadcasts to it; null for none. Differentiable.
@@ -163,7 +163,7 @@ module NavierStokes =
             else
                 all.add ((SpectralEvolution.forward 2 forcing).mul m.Kept)
 
-        w.With((SpectralEvolution.backward m.Sizes all).``to``(w.Values.dtype).MoveToOuterDisposeScope())
+        w.With((SpectralEvolution.toValues m.Sizes all).``to``(w.Values.dtype).MoveToOuterDisposeScope())
 
     /// Fixed forcings at n x n points; null for none and for random forcing.
     let forcing (o: NavierStokesOptions) (points: Discretisation) : Tensor =
@@ -225,7 +225,7 @@ module NavierStokes =
         let y0 = (SpectralEvolution.forward 2 w0).mul m.Kept
         let shifted = times |> Array.map (fun t -> t + o.SpinUp)
         let frames = SpectralEvolution.frames o.Method o.Step linear nonlinear shifted token y0
-        torch.stack (frames |> Array.map (SpectralEvolution.backward m.Sizes), 1L)
+        torch.stack (frames |> Array.map (SpectralEvolution.toValues m.Sizes), 1L)
 
     /// The flow from vorticities on a square torus of the options' length (one channel, float64) at the options' output times, after the spin-up,
     /// under the options' forcing: a channel for each time. Under random forcing the field is the forcing, and the flow starts at rest.

@@ -11,7 +11,7 @@ module internal FieldParts =
     let private bad (text: string) = raise (ArgumentException text)
 
     /// The clouds of some samples; points that serve all samples stay.
-    let private cloudsOf (points: Discretisation) (indices: int[]) : Discretisation =
+    let cloudsOf (points: Discretisation) (indices: int[]) : Discretisation =
         if points.CloudCount = 1 then
             points
         else

@@ -19,7 +19,7 @@ module internal SpectralEvolution =
         torch.fft.rfftn (values, dim = Array.init d (fun i -> int64 (i - d)), norm = FFTNormType.Forward)
 
     /// Real values on grids of these sizes from coefficients along the last axes.
-    let backward (sizes: int64[]) (coefficients: Tensor) : Tensor =
+    let toValues (sizes: int64[]) (coefficients: Tensor) : Tensor =
         let d = sizes.Length
         torch.fft.irfftn (coefficients, sizes, Array.init d (fun i -> int64 (i - d)), FFTNormType.Forward)
 
