@@ -1,5 +1,7 @@
 extern alias core;
 
+using System;
+using TorchSharp;
 using Core = core::Continuum;
 
 namespace Continuum;
@@ -22,6 +24,27 @@ public static class ContinuumRuntime
         catch (Core.LibtorchException failure)
         {
             throw new LibtorchMissingException(failure.Message, failure);
+        }
+    }
+
+    /// <summary>
+    /// Threads that libtorch uses for one operation, in the whole process; at first one for each core. Trainings have a number of their own
+    /// (<see cref="TrainingSettings.Threads"/>) and put this one back when they end.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
+    /// <exception cref="LibtorchMissingException">libtorch was not found or does not load.</exception>
+    public static int Threads
+    {
+        get
+        {
+            EnsureLoaded();
+            return torch.get_num_threads();
+        }
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value);
+            EnsureLoaded();
+            torch.set_num_threads(value);
         }
     }
 }

@@ -32,12 +32,7 @@ public sealed class OperatorData : IDisposable
     public bool HasMask => Data.HasMask;
 
     /// <summary>What holds at the ends of each axis; null where nothing is known.</summary>
-    public IReadOnlyList<BoundaryCondition?> Boundaries =>
-        [
-            .. Data.Output.Item2.Domain.Axes.Select(axis =>
-                axis.Boundary == Core.Boundary.Open ? null : (BoundaryCondition?)Enum.Parse<BoundaryCondition>(axis.Boundary.ToString())
-            ),
-        ];
+    public IReadOnlyList<BoundaryCondition?> Boundaries => BoundariesOf(Data.Output.Item2.Domain);
 
     /// <summary>The times of the output's frames; none where it has no time.</summary>
     public IReadOnlyList<double> Times => Data.Times;
@@ -213,6 +208,18 @@ public sealed class OperatorData : IDisposable
         return new(Data.Stride(every));
     }
 
+    /// <summary>
+    /// The points that <see cref="Stride"/> leaves, with input functions as means over the cells around them and the output's values there, as a copy: for rough
+    /// inputs, such as coefficients that jump between the points, which their values at few points do not determine.
+    /// </summary>
+    /// <param name="every">One number for each axis.</param>
+    /// <exception cref="ArgumentException">The points left would not lie as the points do now, they are interior points, or the data have a mask.</exception>
+    public OperatorData Coarsen(params int[] every)
+    {
+        ArgumentNullException.ThrowIfNull(every);
+        return new(Data.Coarsen(every));
+    }
+
     /// <summary>The first samples and the rest, as copies: generated samples are independent, so the order is as good as any.</summary>
     /// <param name="first">The number of samples of the first part.</param>
     /// <exception cref="ArgumentException">A part would be empty.</exception>
@@ -234,8 +241,16 @@ public sealed class OperatorData : IDisposable
 
     private Core.Field Function(string name) => name == Data.Output.Item1 ? Data.Output.Item2 : Data.Input(name);
 
+    /// <summary>Input functions for a model, whose output is not known.</summary>
+    internal static OperatorData OfInputs(Core.NeuralOperator model, IReadOnlyList<FunctionArray> inputs) =>
+        new(Core.ForeignData.ofInputs(model.Domain, [.. inputs.Select(input => input.Name)], model.OutputChannels, [.. inputs.Select(Array)]));
+
+    /// <summary>The same from arrays of a file.</summary>
+    internal static OperatorData OfInputs(Core.NeuralOperator model, string path, IReadOnlyList<string> inputs) =>
+        new(Core.ForeignData.ofInputs(model.Domain, [.. inputs], model.OutputChannels, Core.ForeignData.read(path, [.. inputs])));
+
     /// <summary>The same functions, whose memory it takes over, with parameters and a mask.</summary>
-    private OperatorData With(IReadOnlyList<SampleParameter> parameters, FunctionArray? mask)
+    internal OperatorData With(IReadOnlyList<SampleParameter> parameters, FunctionArray? mask)
     {
         foreach (SampleParameter parameter in parameters)
         {
@@ -285,6 +300,13 @@ public sealed class OperatorData : IDisposable
         ArgumentNullException.ThrowIfNull(array);
         return Core.NamedArray.FromDoubles(array.Name, [.. array.Shape.Select(size => (long)size)], array.Values);
     }
+
+    internal static IReadOnlyList<BoundaryCondition?> BoundariesOf(Core.Domain domain) =>
+        [
+            .. domain.Axes.Select(axis =>
+                axis.Boundary == Core.Boundary.Open ? null : (BoundaryCondition?)Enum.Parse<BoundaryCondition>(axis.Boundary.ToString())
+            ),
+        ];
 
     private static OperatorFunction Describe(Tuple<string, Core.Field> part)
     {

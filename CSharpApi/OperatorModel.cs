@@ -59,6 +59,9 @@ public sealed class OperatorModel : IDisposable
     /// <summary>The domain of its functions, in words.</summary>
     public string Domain => Inner.Domain.ToString();
 
+    /// <summary>What holds at the ends of each axis; null where nothing is known.</summary>
+    public IReadOnlyList<BoundaryCondition?> Boundaries => OperatorData.BoundariesOf(Inner.Domain);
+
     /// <summary>Channels of each input function.</summary>
     public IReadOnlyList<int> InputChannels => Inner.InputChannels;
 
@@ -111,6 +114,40 @@ public sealed class OperatorModel : IDisposable
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(sizes);
         return Predicted(data, Core.Discretisation.Uniform(Inner.Domain, sizes));
+    }
+
+    /// <summary>The images of input functions whose output is not known.</summary>
+    /// <param name="inputs">The input functions, in the order of the training data, at points at equal distances on the model's domain, as for <see cref="OperatorData.FromArrays"/>.</param>
+    /// <param name="parameters">The numbers that vary from sample to sample, where the model takes some.</param>
+    /// <param name="mask">1 where the domain is and 0 elsewhere, at the points of the first input; null for everywhere.</param>
+    /// <param name="sizes">Points on each axis where the image is wanted; null for the points of the first input.</param>
+    /// <returns>Data of the same inputs, with the image as output; <see cref="OperatorData.Values"/> reads it by the name `image`.</returns>
+    /// <exception cref="ArgumentException">Inputs, channels, parameters or points do not fit the model; a value is not finite.</exception>
+    public OperatorData Predict(
+        IReadOnlyList<FunctionArray> inputs,
+        IReadOnlyList<SampleParameter>? parameters = null,
+        FunctionArray? mask = null,
+        IReadOnlyList<int>? sizes = null
+    )
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        using OperatorData data = OperatorData.OfInputs(Inner, inputs);
+        using OperatorData all = parameters is null && mask is null ? data : data.With(parameters ?? [], mask);
+        return sizes is null ? Predict(all) : PredictAt(all, [.. sizes]);
+    }
+
+    /// <summary>The images of input functions in arrays of a .h5, .hdf5, .mat (version 7.3), .npz or .npy file; their output is not known.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="inputs">The names of the arrays: samples first, then channels or times where there are several, then the points of each axis.</param>
+    /// <param name="sizes">Points on each axis where the image is wanted; null for the points of the first input.</param>
+    /// <exception cref="ArgumentException">The arrays do not fit the model; a value is not finite.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or has no array of a name.</exception>
+    public OperatorData PredictArrays(string path, IReadOnlyList<string> inputs, IReadOnlyList<int>? sizes = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        ArgumentNullException.ThrowIfNull(inputs);
+        using OperatorData data = OperatorData.OfInputs(Inner, path, inputs);
+        return sizes is null ? Predict(data) : PredictAt(data, [.. sizes]);
     }
 
     /// <summary>How far the images are from the data's output.</summary>

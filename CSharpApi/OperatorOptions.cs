@@ -54,7 +54,7 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Channels inside; the hidden width of a <see cref="OperatorKind.DeepONet"/> is four times this.</summary>
     public int Width { get; init; } = 32;
 
-    /// <summary>Blocks of an FNO.</summary>
+    /// <summary>Blocks of an FNO. An option that the kind has no use for must keep its default; others are refused.</summary>
     public int Layers { get; init; } = 4;
 
     /// <summary>On axes without conditions kernels have a period of (1 + this) lengths.</summary>
@@ -122,6 +122,33 @@ public sealed record OperatorOptions : TrainingSettings
 
     /// <summary>Input channels and output channels are scaled to mean 0 and deviation 1 over the training data.</summary>
     public bool Scaled { get; init; } = true;
+
+    /// <summary>Throws <see cref="ArgumentException"/> for an option that was set and means nothing for this kind of operator.</summary>
+    internal void RefuseIdle()
+    {
+        OperatorOptions usual = new();
+        void Refuse(bool isSet, string name, string where) =>
+            _ = isSet ? throw new ArgumentException($"{name} means nothing {where}; leave it at its default.") : 0;
+
+        bool isFno = Kind is OperatorKind.Fno or OperatorKind.Tfno;
+        string kind = $"for a {Kind}";
+        Refuse(!isFno && Layers != usual.Layers, nameof(Layers), kind);
+        Refuse(!isFno && Mlp != usual.Mlp, nameof(Mlp), kind);
+        Refuse(Kind != OperatorKind.Tfno && Rank != usual.Rank, nameof(Rank), kind);
+        if (Kind == OperatorKind.DeepONet)
+        {
+            Refuse(!Modes.SequenceEqual(usual.Modes), nameof(Modes), kind);
+            Refuse(Padding != usual.Padding, nameof(Padding), kind);
+            Refuse(Normalised, nameof(Normalised), kind);
+            Refuse(!Positions, nameof(Positions), kind);
+            Refuse(Residual, nameof(Residual), kind);
+        }
+
+        const string Still = "without History";
+        Refuse(History == 0 && Unroll != usual.Unroll, nameof(Unroll), Still);
+        Refuse(History == 0 && Pushforward != usual.Pushforward, nameof(Pushforward), Still);
+        Refuse(History == 0 && Noise != usual.Noise, nameof(Noise), Still);
+    }
 
     internal Core.OperatorTrainingOptions Training() =>
         new(

@@ -35,6 +35,7 @@ public static class OperatorTrainer
     {
         ArgumentNullException.ThrowIfNull(data);
         options ??= new();
+        options.RefuseIdle();
         torch.ScalarType precision = options.DoublePrecision ? torch.float64 : torch.float32;
         using Core.OperatorDataset train = data.Data.To(precision);
         using Core.OperatorDataset? held = validation?.Data.To(precision);

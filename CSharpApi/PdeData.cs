@@ -29,7 +29,8 @@ public static class PdeData
             low: o.Low,
             logScale: o.LogScale,
             forcing: o.Forcing,
-            scheme: (Core.DarcyScheme)o.Scheme
+            scheme: (Core.DarcyScheme)o.Scheme,
+            cellMeans: o.CellMeans
         );
         return new(Core.Darcy.generate(equation, Generation(o)));
     }

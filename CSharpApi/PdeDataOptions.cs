@@ -87,6 +87,12 @@ public sealed record DarcyOptions : PdeDataOptions
 
     /// <summary>The discretisation. Default: harmonic means.</summary>
     public DarcyScheme Scheme { get; init; }
+
+    /// <summary>
+    /// Gives the coefficient at the kept points as means over the cells around them instead of the values there: a coefficient that jumps between the points is
+    /// not known from its values at few of them. Default: false.
+    /// </summary>
+    public bool CellMeans { get; init; }
 }
 
 /// <summary>u_t + (u²/2)_x = ν u_xx on [0, 1), periodic, from a Gaussian random state.</summary>

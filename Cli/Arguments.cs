@@ -107,6 +107,9 @@ internal static class Arguments
         return value;
     }
 
+    /// <summary>Names separated by commas; none where the option was not given.</summary>
+    internal static string[] Names(string? list) => list?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];
+
     private static string[] List(string text) => text.Split(',', StringSplitOptions.TrimEntries);
 
     private static bool TryInteger(string text, int least, out int number) =>

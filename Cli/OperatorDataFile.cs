@@ -36,10 +36,15 @@ internal static class OperatorDataFile
     }
 
     /// <summary>The operator of a file.</summary>
-    internal static OperatorModel LoadModel(string path)
+    internal static OperatorModel LoadModel(string path, int? threads)
     {
         DataFile.CheckExists(path, "a model.safetensors of continuum operator train");
         ContinuumRuntime.EnsureLoaded();
+        if (threads is { } count)
+        {
+            ContinuumRuntime.Threads = count;
+        }
+
         return OperatorModel.Load(path);
     }
 }

@@ -15,6 +15,8 @@ internal sealed record OperatorEvaluateArguments
 
     internal string? Out { get; init; }
 
+    internal int? Threads { get; init; }
+
     internal bool Plot { get; init; }
 
     internal bool Quiet { get; init; }
@@ -25,7 +27,7 @@ internal static class OperatorEvaluateRun
 {
     internal static int Run(OperatorEvaluateArguments arguments)
     {
-        using OperatorModel model = OperatorDataFile.LoadModel(arguments.Model);
+        using OperatorModel model = OperatorDataFile.LoadModel(arguments.Model, arguments.Threads);
         using OperatorData data = OperatorDataFile.Load(arguments.Data, arguments.Stride);
         string name = Path.GetFileNameWithoutExtension(arguments.Data);
         OperatorResults results = new(model, data, 0, []);

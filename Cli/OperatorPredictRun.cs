@@ -1,25 +1,59 @@
 using System;
+using System.Collections.Generic;
 
 namespace Continuum.Cli;
+
+/// <summary>What `continuum operator predict` was asked to do.</summary>
+internal sealed record OperatorPredictArguments
+{
+    internal required string Model { get; init; }
+
+    internal required string Data { get; init; }
+
+    /// <summary>Arrays of the file that are the input functions; none where it is a file of operator data.</summary>
+    internal required IReadOnlyList<string> Inputs { get; init; }
+
+    internal required string Out { get; init; }
+
+    internal int[]? Grid { get; init; }
+
+    internal int? Threads { get; init; }
+
+    internal bool Quiet { get; init; }
+}
 
 /// <summary>Runs `continuum operator predict`.</summary>
 internal static class OperatorPredictRun
 {
-    internal static int Run(string modelFile, string dataFile, string output, int[]? grid, bool quiet)
+    internal static int Run(OperatorPredictArguments arguments)
     {
-        PdeGenerateRun.CheckFile(output);
-        using OperatorModel model = OperatorDataFile.LoadModel(modelFile);
-        using OperatorData data = OperatorDataFile.Load(dataFile);
-        using OperatorData images = FitSession.Checked(() =>
-            grid is null ? model.Predict(data) : model.PredictAt(data, OperatorCommand.ForAxes("--grid", grid, data.Boundaries.Count))
-        );
-        images.Save(output);
-        if (!quiet)
+        PdeGenerateRun.CheckFile(arguments.Out);
+        using OperatorModel model = OperatorDataFile.LoadModel(arguments.Model, arguments.Threads);
+        using OperatorData images = arguments.Inputs.Count > 0 ? OfArrays(model, arguments) : OfData(model, arguments);
+        images.Save(arguments.Out);
+        if (!arguments.Quiet)
         {
             Console.WriteLine($"{model.Kind}: {PdeInfo.Summary(images)}");
-            Console.WriteLine($"{output}: {PdeGenerateRun.Size(output)}");
+            Console.WriteLine($"{arguments.Out}: {PdeGenerateRun.Size(arguments.Out)}");
         }
 
         return ExitCode.Success;
+    }
+
+    private static OperatorData OfArrays(OperatorModel model, OperatorPredictArguments arguments)
+    {
+        DataFile.CheckExists(arguments.Data, "a file of arrays, .h5, .mat, .npz or .npy");
+        int[]? grid = arguments.Grid is null ? null : OperatorCommand.ForAxes("--grid", arguments.Grid, model.Boundaries.Count);
+        return FitSession.Checked(() => model.PredictArrays(arguments.Data, arguments.Inputs, grid));
+    }
+
+    private static OperatorData OfData(OperatorModel model, OperatorPredictArguments arguments)
+    {
+        using OperatorData data = OperatorDataFile.Load(arguments.Data);
+        return FitSession.Checked(() =>
+            arguments.Grid is null
+                ? model.Predict(data)
+                : model.PredictAt(data, OperatorCommand.ForAxes("--grid", arguments.Grid, data.Boundaries.Count))
+        );
     }
 }

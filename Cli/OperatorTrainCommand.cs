@@ -31,7 +31,8 @@ internal static class OperatorTrainCommand
         Examples:
           continuum operator train darcy.h5 --epochs 100
           continuum operator train burgers.h5 --test other.h5 --modes 16 --width 64 --loss l2,h1:0.1 --strides 4,2,1
-          continuum operator train flow.h5 --model uno --modes 12,12 --history 10 --unroll 2 --pushforward 1 --noise 0.01 --resume
+          continuum pde generate navier-stokes --n 200 --grid 64 --input-times 1,2,3,4 --times 5,6,7,8,9,10 --out flow.h5
+          continuum operator train flow.h5 --model uno --modes 12,12 --history 4 --unroll 2 --pushforward 1 --noise 0.01 --resume
         """;
 
     private static readonly Dictionary<string, OperatorKind> s_models = new()

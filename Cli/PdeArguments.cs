@@ -53,6 +53,8 @@ internal sealed record PdeArguments
 
     internal bool Literature { get; init; }
 
+    internal bool CellMeans { get; init; }
+
     internal VorticityForcing? Forcing { get; init; }
 
     internal bool Float32 { get; init; }
@@ -72,7 +74,7 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
 
     internal static IReadOnlyList<PdeKind> All { get; } =
     [
-        new("darcy", "from a rough coefficient to the pressure", Darcy, ["--fine-grid", "--alpha", "--tau", "--high", "--low", "--lognormal", "--literature"]),
+        new("darcy", "from a rough coefficient to the pressure", Darcy, ["--fine-grid", "--alpha", "--tau", "--high", "--low", "--lognormal", "--literature", "--cell-means"]),
         new("burgers", "from the initial state to later ones, one dimension", Burgers, ["--fine-grid", "--alpha", "--tau", "--sigma", "--viscosity", "--times", "--step"]),
         new("navier-stokes", "vorticity in two dimensions, from earlier frames to later ones", a => Flow(a, new()), s_flow),
         new("kolmogorov", "the same with Kolmogorov forcing, after a spin-up", a => Flow(a, NavierStokesOptions.Kolmogorov), s_flow),
@@ -117,6 +119,7 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
             Low = a.Low ?? o.Low,
             Coefficient = a.Lognormal ? DarcyCoefficient.Lognormal : DarcyCoefficient.Piecewise,
             Scheme = a.Literature ? DarcyScheme.Literature : DarcyScheme.Harmonic,
+            CellMeans = a.CellMeans,
         };
     }
 

@@ -56,6 +56,7 @@ internal static class PdeCommand
     private static readonly Option<double?> s_low = Arguments.Number("--low", "Darcy's coefficient elsewhere", "x", positive: true);
     private static readonly Option<bool> s_lognormal = new("--lognormal") { Description = "Darcy's coefficient is the exponential of the field" };
     private static readonly Option<bool> s_literature = new("--literature") { Description = "Darcy's published scheme instead of harmonic means" };
+    private static readonly Option<bool> s_cellMeans = new("--cell-means") { Description = "Darcy's coefficient at the kept points as means over the cells around them" };
     private static readonly Option<BoundaryCondition?> s_boundary = Choice<BoundaryCondition>("--boundary", "What holds at the ends of each axis");
     private static readonly Option<VorticityForcing?> s_forcing = Choice<VorticityForcing>("--forcing", "What drives the vorticity");
     private static readonly Option<bool> s_float32 = new("--float32") { Description = "Keep values with 32 bits" };
@@ -64,7 +65,7 @@ internal static class PdeCommand
     private static readonly Option[] s_special =
     [
         s_fineGrid, s_dimension, s_boundary, s_length, s_alpha, s_tau, s_sigma, s_viscosity, s_speed, s_times, s_inputTimes, s_step, s_spinUp, s_forcing,
-        s_high, s_low, s_lognormal, s_literature,
+        s_high, s_low, s_lognormal, s_literature, s_cellMeans,
     ];
 
     internal static Command Create()
@@ -89,7 +90,7 @@ internal static class PdeCommand
                 {
                     File = parsed.GetValue(s_file)!,
                     Out = Destination(parsed),
-                    Inputs = parsed.GetValue(s_inputs)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [],
+                    Inputs = Arguments.Names(parsed.GetValue(s_inputs)),
                     Output = parsed.GetValue(s_output),
                     Dimension = parsed.GetValue(s_dimension) ?? 2,
                     Length = parsed.GetValue(s_length) ?? 1,
@@ -173,6 +174,7 @@ internal static class PdeCommand
             Low = parsed.GetValue(s_low),
             Lognormal = parsed.GetValue(s_lognormal),
             Literature = parsed.GetValue(s_literature),
+            CellMeans = parsed.GetValue(s_cellMeans),
             Forcing = parsed.GetValue(s_forcing),
             Float32 = parsed.GetValue(s_float32),
             Quiet = parsed.GetValue(s_quiet),

@@ -127,6 +127,26 @@ type AxisPoints private (axis: Axis, layout: PointLayout, coordinates: float[], 
     /// The weights of the quadrature.
     member _.Weights = Array.copy weights
 
+    /// The same points for functions that keep no conditions at the ends, as the hidden functions of a network on a Dirichlet axis: on an open axis, with weights of
+    /// order 3 for interior points (the open rule h (23/12, 7/12, 1, .., 1, 7/12, 23/12)).
+    member internal this.Free: AxisPoints =
+        if axis.Boundary <> Boundary.Dirichlet then
+            this
+        else
+            let free = Axis(axis.Start, axis.Length, Boundary.Open)
+            let n = coordinates.Length
+
+            match layout with
+            | PointLayout.Nodes
+            | PointLayout.Cells -> AxisPoints(free, layout, coordinates, uniformWeights free layout n)
+            | PointLayout.Interior when n < 4 ->
+                AxisPoints(free, PointLayout.Irregular, coordinates, trapezoid free coordinates)
+            | PointLayout.Interior ->
+                let h = axis.Length / float (n + 1)
+                let own = corrected h [| 11.0 / 12.0; -5.0 / 12.0 |] (Array.create n h)
+                AxisPoints(free, PointLayout.Irregular, coordinates, own)
+            | _ -> AxisPoints(free, layout, coordinates, weights)
+
     member internal _.X = coordinates
     member internal _.W = weights
 

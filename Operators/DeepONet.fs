@@ -56,6 +56,7 @@ type DeepONet
     do
         OperatorChecks.positive "The number of readings" options.Readings
         OperatorChecks.positive "The number of functions of the sum" options.Basis
+        OperatorChecks.precision dtype
 
     let positions = new Positions(domain)
 
@@ -116,7 +117,7 @@ type DeepONet
             if isNull (box input.Mask) then
                 field
             else
-                field.With(field.Values.mul (OperatorValues.mask field.Discretisation input.Mask))
+                field.With(FieldValues.masked (OperatorValues.mask field.Discretisation input.Mask) field.Values)
 
         let readings = [|
             yield! Array.map2 (fun (_, read) field -> read pass (visible field)) readers input.Functions

@@ -136,6 +136,13 @@ type Discretisation private (domain: Domain, axes: AxisPoints[], counts: int[], 
             (fun product a -> product * (if a.Layout = PointLayout.Interior then a.Axis.Length else Array.sum a.W))
             1.0
 
+    /// The same points for functions that keep no conditions at the ends of Dirichlet axes.
+    member internal this.Free: Discretisation =
+        if axes |> Array.exists (fun a -> a.Axis.Boundary = Boundary.Dirichlet) then
+            axes |> Array.map _.Free |> Discretisation.Product
+        else
+            this
+
     /// The quadrature weights: of shape Shape, or (clouds, points) of clouds.
     member _.Weights(dtype: torch.ScalarType, device: torch.Device) : Tensor =
         use _ = torch.NewDisposeScope()

@@ -53,8 +53,9 @@ module EnergySpectrum =
         let axes = points.Axes
         let longest = axes |> Array.map _.Axis.Length |> Array.max
         let sizes = axes |> Array.map _.Count
-        let unit = axes |> Array.map (fun a -> longest / a.Axis.Length)
-        let highest = Array.map2 (fun n u -> float (n / 2) * u) sizes unit |> Array.min |> int
+        // The transform takes the points as one period: of n distances, whatever the layout.
+        let unit = axes |> Array.map (fun a -> longest / (float a.Count * a.Spacing))
+        let highest = Array.map2 (fun n u -> float (n / 2) * u) sizes unit |> Array.min |> Math.Round |> int
         let energy = Array.zeroCreate (highest + 1)
 
         powers axes field.Values

@@ -77,6 +77,14 @@ module FieldValues =
             use own = w
             own.unsqueeze 1L
 
+    /// Values where the mask is, and 0 where it is not, whatever stands there (NaN, too); null passes.
+    let internal masked (mask: Tensor) (values: Tensor) : Tensor =
+        if isNull mask then
+            values
+        else
+            let product = values.mul mask
+            torch.where (mask.gt 0.0, product, torch.zeros_like product)
+
     /// The field of functions f(x), the same for each sample: f gives one number for each channel.
     let ofFunction
         (batch: int)

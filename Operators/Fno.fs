@@ -133,7 +133,11 @@ type internal OperatorBlock
             SpectralOptions.Weights = options.Weights
             Rank = options.Rank
             Padding = options.Padding
-            FirstModes = (if options.FirstModes.Length = 0 then null else options.FirstModes)
+            FirstModes =
+                (if isNull options.FirstModes || options.FirstModes.Length = 0 then
+                     null
+                 else
+                     options.FirstModes)
         }
 
         new SpectralConvolution(domain, modes, inputs, outputs, spectral, dtype, generator)
@@ -181,8 +185,7 @@ type internal OperatorBlock
             resample: Tensor -> Tensor,
             x: Tensor
         ) : Tensor =
-        let seen = if isNull mask then x else x.mul mask
-        let integral = kernel.Pass(pass, source, target, seen)
+        let integral = kernel.Pass(pass, source, target, FieldValues.masked mask x)
         after (activate (skip.Add(resample x, norm pass target integral)))
 
 /// What the models of this family do with inputs before the first block and with channels after the last.
@@ -244,7 +247,7 @@ type internal OperatorEnds
         |]
 
         let joined = if all.Length = 1 then all[0] else torch.cat (all, 1L)
-        lifting.Values(if isNull mask then joined else joined.mul mask)
+        lifting.Values(FieldValues.masked mask joined)
 
     /// The outputs at the points of the first input function.
     member _.Project(input: OperatorInput, x: Tensor) : Tensor =
@@ -273,6 +276,8 @@ type Fno
     do
         OperatorChecks.positive "The number of layers" options.Layers
         OperatorChecks.positive "The width" options.Width
+        OperatorChecks.precision dtype
+        ArgumentNullException.ThrowIfNull(options.Modes, "Modes")
 
     let ends =
         new OperatorEnds(domain, inputs, outputs, parameters, options.Width, options.Width, options, dtype, generator)

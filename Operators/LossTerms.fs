@@ -14,6 +14,8 @@ type OperatorPrediction = {
     Truth: Field option
     /// Where the fields count: one channel at the points of the prediction; None for everywhere.
     Mask: Field option
+    /// The numbers of the samples among those that sample weights are given for; empty where these are all, in order.
+    Samples: int[]
 }
 
 /// One term: any function of the prediction to a tensor without axes.
@@ -35,6 +37,34 @@ module LossTerms =
     let private masked (options: LossOptions) (p: OperatorPrediction) =
         if options.Mask.IsSome then options else { options with Mask = p.Mask }
 
+    /// A term with the options of this batch. Weights of samples: the batch has those of its own samples, scaled so that the mean over all batches is the weighted
+    /// mean over all samples.
+    let private withOptions
+        (name: string)
+        (options: LossOptions)
+        (p: OperatorPrediction)
+        (term: LossOptions -> Tensor)
+        =
+        let options = masked options p
+
+        match options.SampleWeights with
+        | Some all when p.Samples.Length > 0 ->
+            if p.Samples |> Array.exists (fun i -> i >= all.Length) then
+                bad
+                    $"The term '{name}' has {all.Length} sample weights, and there is a sample {Array.max p.Samples}; give a weight for each training sample."
+
+            let own = p.Samples |> Array.map (fun i -> all[i])
+            let total = Array.average all
+
+            if not (total > 0.0) || own |> Array.exists (fun w -> not (w >= 0.0)) then
+                bad $"Sample weights of the term '{name}' must be finite and not negative, and some positive."
+
+            if Array.forall ((=) 0.0) own then
+                (term { options with SampleWeights = None }).mul 0.0
+            else
+                (term { options with SampleWeights = Some own }).mul(Array.average own / total)
+        | _ -> term options
+
     let private truth (name: string) (p: OperatorPrediction) =
         match p.Truth with
         | Some truth -> truth
@@ -53,16 +83,19 @@ module LossTerms =
 
     /// The distance from the truth in a norm.
     let distance (name: string) (weight: float) (norm: FieldNorm) (options: LossOptions) : LossTerm =
-        ofFunction name weight (fun p -> OperatorLosses.distance norm (masked options p) p.Prediction (truth name p))
+        ofFunction name weight (fun p ->
+            let truth = truth name p
+            withOptions name options p (fun o -> OperatorLosses.distance norm o p.Prediction truth))
 
     /// The mean distance from the truth by bands of modes.
     let bands (name: string) (weight: float) (edges: float[]) (options: LossOptions) : LossTerm =
         ofFunction name weight (fun p ->
-            OperatorLosses.bandDistance edges (masked options p) p.Prediction (truth name p))
+            let truth = truth name p
+            withOptions name options p (fun o -> OperatorLosses.bandDistance edges o p.Prediction truth))
 
     /// The root mean square of the prediction's divergence.
     let divergence (name: string) (weight: float) (options: LossOptions) : LossTerm =
-        ofFunction name weight (fun p -> OperatorLosses.divergence (masked options p) p.Prediction)
+        ofFunction name weight (fun p -> withOptions name options p (fun o -> OperatorLosses.divergence o p.Prediction))
 
     /// The root mean square of the residual of an equation, any function of the inputs and the prediction to a field.
     let residual
@@ -71,13 +104,14 @@ module LossTerms =
         (options: LossOptions)
         (equation: Field[] -> Field -> Field)
         : LossTerm =
-        ofFunction name weight (fun p -> OperatorLosses.size (masked options p) (equation p.Inputs p.Prediction))
+        ofFunction name weight (fun p ->
+            withOptions name options p (fun o -> OperatorLosses.size o (equation p.Inputs p.Prediction)))
 
     /// The distance at the ends of axes from zero, or from the truth.
     let boundary (name: string) (weight: float) (axes: int[]) (ofTruth: bool) (options: LossOptions) : LossTerm =
         ofFunction name weight (fun p ->
             let given = if ofTruth then Some(truth name p) else None
-            FaceLosses.boundary axes (masked options p) p.Prediction given)
+            withOptions name options p (fun o -> FaceLosses.boundary axes o p.Prediction given))
 
     /// The distance at the start of an axis of time from initial values, a function of the inputs to a field.
     let initial
@@ -87,7 +121,8 @@ module LossTerms =
         (options: LossOptions)
         (values: Field[] -> Field)
         : LossTerm =
-        ofFunction name weight (fun p -> FaceLosses.initial axis (masked options p) p.Prediction (values p.Inputs))
+        ofFunction name weight (fun p ->
+            withOptions name options p (fun o -> FaceLosses.initial axis o p.Prediction (values p.Inputs)))
 
     let private check (terms: LossTerm[]) =
         ArgumentNullException.ThrowIfNull(terms, nameof terms)

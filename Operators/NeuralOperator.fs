@@ -61,7 +61,7 @@ type OperatorInput(functions: Field[], parameters: Tensor, mask: Field, target: 
         if isNull (box mask) then
             values
         else
-            values.mul (OperatorValues.mask target mask)
+            FieldValues.masked (OperatorValues.mask target mask) values
 
 /// A learned map between function spaces. What it computes depends on the functions, not on their discretisation, up to errors that vanish as the
 /// points are refined.

@@ -108,12 +108,9 @@ module OperatorLosses =
     let private squaredL2 (mask: Field option) (field: Field) : Tensor =
         let w = FieldValues.weights field
 
-        let w =
-            match mask with
-            | Some mask -> w.mul (mask.Values.``to`` w.dtype)
-            | None -> w
-
-        overPoints (field.Values.square().mul w)
+        match mask with
+        | Some mask -> overPoints (FieldValues.masked (mask.Values.``to`` w.dtype) (field.Values.square().mul w))
+        | None -> overPoints (field.Values.square().mul w)
 
     let private needFourier (what: string) (mask: Field option) (field: Field) =
         if not (field.Discretisation.IsProduct && field.Discretisation.Axes |> Array.forall SpectralResampling.has) then

@@ -39,6 +39,11 @@ module internal OperatorChecks =
         if values.device_type <> parameter.device_type then
             bad $"{layer} is on {parameter.device} and the field on {values.device}; move one of them."
 
+    /// Parameters are single or double precision.
+    let precision (dtype: torch.ScalarType) =
+        if dtype <> torch.float32 && dtype <> torch.float64 then
+            bad $"Operators compute in float32 or float64; got {dtype}."
+
     let samePoints (layer: string) (source: Discretisation) (target: Discretisation) =
         if not (Object.ReferenceEquals(source, target) || source.Equals target) then
             bad $"{layer} acts at every point by itself: it cannot go from {source} to {target}."
@@ -97,7 +102,8 @@ type OperatorPass
 
         if isNull found then
             use _ = torch.NewDisposeScope()
-            let w = discretisation.Weights(dtype, device)
+            // Hidden functions keep no conditions.
+            let w = discretisation.Free.Weights(dtype, device)
 
             found <-
                 if discretisation.IsProduct then
@@ -157,25 +163,13 @@ module internal OperatorValues =
 
     let private same (a: Discretisation) (b: Discretisation) = Object.ReferenceEquals(a, b) || a.Equals b
 
-    /// Hidden functions do not vanish at the ends of Dirichlet axes, so their sine series would not converge there: such axes count as open.
-    let private opened (points: Discretisation) : Discretisation =
-        if points.IsProduct && points.Axes |> Array.exists (fun a -> a.Axis.Boundary = Boundary.Dirichlet) then
-            points.Axes
-            |> Array.map (fun a ->
-                if a.Axis.Boundary = Boundary.Dirichlet then
-                    AxisPoints.At(Axis(a.Axis.Start, a.Axis.Length, Boundary.Open), a.X, a.W)
-                else
-                    a)
-            |> Discretisation.Product
-        else
-            points
-
-    /// Values of hidden functions and images at the points of `source` brought to those of `target`.
+    /// Values of hidden functions and images at the points of `source` brought to those of `target`. They do not vanish at the ends of Dirichlet axes, so their sine
+    /// series would not converge there: such axes count as open.
     let between (source: Discretisation) (target: Discretisation) (values: Tensor) : Tensor =
         if same source target then
             values
         elif target.IsProduct then
-            (FieldResampling.upto (opened target) (new Field(opened source, values))).Values
+            (FieldResampling.upto target.Free (new Field(source.Free, values))).Values
         else
             (FieldResampling.upto target (new Field(source, values))).Values
 

@@ -236,11 +236,12 @@ module OperatorTraining =
         else
             Some(new Field(truth.Discretisation, OperatorValues.mask truth.Discretisation input.Mask))
 
-    let private prediction (input: OperatorInput) (image: Field) (truth: Field) : OperatorPrediction = {
+    let private prediction (samples: int[]) (input: OperatorInput) (image: Field) (truth: Field) : OperatorPrediction = {
         Inputs = input.Functions
         Prediction = image
         Truth = Some truth
         Mask = maskOf input truth
+        Samples = samples
     }
 
     /// The loss of one batch of an operator of motions: frames drawn from the whole motion.
@@ -249,6 +250,7 @@ module OperatorTraining =
         (model: Autoregressive)
         (total: OperatorPrediction -> Tensor)
         (step: TrainingStep)
+        (samples: int[])
         (struct (input: OperatorInput, truth: Field))
         : Tensor =
         let components = int64 model.Components
@@ -297,7 +299,7 @@ module OperatorTraining =
         let wanted = at (first + int64 (model.History + pushed)) o.Rollout.Unroll
         let image = if images.Length = 1 then images[0] else torch.cat (images, 1L)
         let points = input.Functions[0].Discretisation
-        total (prediction input (new Field(points, image)) (new Field(points, wanted)))
+        total (prediction samples input (new Field(points, image)) (new Field(points, wanted)))
 
     /// The image of all samples, in batches, at the points of the data's output (or given points): (samples, channels, points) on the CPU. No gradients.
     let predictAt (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) (target: Discretisation) : Field =
@@ -435,8 +437,8 @@ module OperatorTraining =
             let sample = struct (input, truth)
 
             match model with
-            | :? Autoregressive as motion -> motionLoss o motion total step sample
-            | _ -> total (prediction input (model.Apply input) truth)
+            | :? Autoregressive as motion -> motionLoss o motion total step indices sample
+            | _ -> total (prediction indices input (model.Apply input) truth)
 
         let measure (data: OperatorDataset) (_: TrainingStep) =
             errorsIn [| FieldNorm.L2 |] model data o.Loop.BatchSize |> Array.head |> Array.average
@@ -456,6 +458,7 @@ module OperatorTraining =
                 "noise", box o.Rollout.Noise
                 "model", box (OperatorFile.config model)
                 "data", box (digest train)
+                "validation", box (if isNull (box validation) then "none" else digest validation)
             ]
             Objectives = [| TrainingObjective.Create(OperatorFile.parameters model, loss) |]
             Extra =
@@ -501,11 +504,13 @@ module OperatorTraining =
 
         let d = model.Domain.Dimension
 
-        let strided =
-            options.Strides |> Array.map (fun s -> if s = 1 then train else train.Stride(Array.create d s))
+        let strided = Collections.Generic.List<OperatorDataset>()
 
         try
-            let task = task { options with Loop = loop } model train validation strided
+            for s in options.Strides do
+                strided.Add(if s = 1 then train else train.Stride(Array.create d s))
+
+            let task = task { options with Loop = loop } model train validation (strided.ToArray())
             TrainingLoop.run loop task progress cancellation
         finally
             for data in strided do
@@ -526,23 +531,49 @@ module OperatorTraining =
 
             { Means = means; Deviations = deviations }
 
-    /// The scales of a data set's functions and parameters by quadrature, around an operator for scaled ones.
+    /// The scales of a data set's functions and parameters by quadrature (where the mask is), around an operator for scaled ones.
     let scaled (data: OperatorDataset) (inner: NeuralOperator) : ScaledOperator =
         OperatorSamples.check inner "data" data
         use _ = torch.NewDisposeScope()
-        let inputs = data.Inputs |> Array.map (fun (_, f) -> ChannelScale.Of f)
+        let inputs = data.Inputs |> Array.map (fun (_, f) -> ChannelScale.Of(f, data.Mask))
 
-        new ScaledOperator(inner, inputs, ChannelScale.Of(snd data.Output), scalarScale data)
+        new ScaledOperator(inner, inputs, ChannelScale.Of(snd data.Output, data.Mask), scalarScale data)
 
     /// The same around one step of motions: frames of inputs and outputs of the data share the scale of their components.
+    /// ArgumentException where frames of so many components do not make up the channels of the data and of the step.
     let scaledStep (data: OperatorDataset) (components: int) (step: NeuralOperator) : ScaledOperator =
-        use _ = torch.NewDisposeScope()
         let first = snd data.Inputs[0]
         let output = snd data.Output
+
+        if
+            components < 1
+            || first.Channels % components <> 0
+            || output.Channels % components <> 0
+            || step.InputChannels[0] <> first.Channels
+            || step.OutputChannels <> components
+        then
+            bad
+                $"Frames of {components} components must make up the {first.Channels} channels of the first input and the {output.Channels} of the output, and the step go from {first.Channels} channels to {components}; it goes from {step.InputChannels[0]} to {step.OutputChannels}."
+
+        if not (first.Discretisation.Equals output.Discretisation) then
+            bad
+                $"The frames of the input lie on {first.Discretisation} and those of the output on {output.Discretisation}; motions keep their points."
+
+        use _ = torch.NewDisposeScope()
         let frames = torch.cat ([| first.Values; output.Values |], 1L)
         let shape = frames.shape
         let each = Array.concat [ [| shape[0] * shape[1] / int64 components; int64 components |]; shape[2..] ]
-        let own = ChannelScale.Of(new Field(output.Discretisation, frames.reshape each))
+        // Each frame under the mask of its sample.
+        let mask =
+            if isNull (box data.Mask) || data.Mask.Batch = 1L then
+                data.Mask
+            else
+                new Field(
+                    data.Mask.Discretisation,
+                    data.Mask.Values.repeat_interleave (shape[1] / int64 components, 0L)
+                )
+
+        let own = ChannelScale.Of(new Field(output.Discretisation, frames.reshape each), mask)
         let history = step.InputChannels[0] / components
 
         let repeated = {
@@ -550,5 +581,5 @@ module OperatorTraining =
             Deviations = Array.init (history * components) (fun i -> own.Deviations[i % components])
         }
 
-        let others = data.Inputs[1..] |> Array.map (fun (_, f) -> ChannelScale.Of f)
+        let others = data.Inputs[1..] |> Array.map (fun (_, f) -> ChannelScale.Of(f, data.Mask))
         new ScaledOperator(step, Array.append [| repeated |] others, own, scalarScale data)

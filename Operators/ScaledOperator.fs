@@ -20,14 +20,34 @@ type ChannelScale = {
     }
 
     /// Of each channel over all functions of a field, by quadrature over the domain. A channel that is constant keeps the deviation 1.
-    static member Of(field: Field) : ChannelScale =
+    static member Of(field: Field) : ChannelScale = ChannelScale.Of(field, Unchecked.defaultof<Field>)
+
+    /// The same over the part of the domain where a mask is (one channel, for one sample or each, at any points; null for none): the mask multiplies the weights.
+    static member Of(field: Field, mask: Field) : ChannelScale =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
-        let wide = new Field(field.Discretisation, field.Values.``to`` torch.float64)
-        let means = (FieldValues.mean wide).mean([| 0L |])
-        let points = Array.create (wide.Values.shape.Length - 2) 1L
-        let centred = wide.Values.sub (means.reshape (Array.append [| means.shape[0] |] points))
-        let variances = (FieldValues.mean (wide.With(centred.square ()))).mean([| 0L |])
+
+        let weights =
+            let own = FieldValues.weights (field.With(field.Values.``to`` torch.float64))
+            let shape = Array.concat [ [| field.Batch; 1L |]; field.Values.shape[2..] ]
+
+            if isNull (box mask) then
+                own.expand shape
+            else
+                own.mul((OperatorValues.mask field.Discretisation mask).``to`` torch.float64).expand shape
+
+        let total = weights.sum().ToDouble()
+
+        if not (total > 0.0) then
+            OperatorChecks.bad "The mask is 0 everywhere: there is no part of the domain to take means over."
+
+        let wide = FieldValues.masked (weights.gt(0.0).``to`` torch.float64) (field.Values.``to`` torch.float64)
+        let rest = Array.append [| 0L |] (Array.init (wide.shape.Length - 2) (fun i -> int64 i + 2L))
+        let mean (x: Tensor) = x.mul(weights).sum(rest).div total
+        let means = mean wide
+        let ones = Array.create (wide.shape.Length - 2) 1L
+        let centred = wide.sub (means.reshape (Array.append [| means.shape[0] |] ones))
+        let variances = mean (centred.square ())
         let means = Tensors.toArray means
 
         let deviations =

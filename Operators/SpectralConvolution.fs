@@ -45,6 +45,9 @@ type SpectralConvolution
     do
         OperatorChecks.positive "The number of input channels" inputs
         OperatorChecks.positive "The number of output channels" outputs
+        OperatorChecks.precision dtype
+        ArgumentNullException.ThrowIfNull(domain, nameof domain)
+        ArgumentNullException.ThrowIfNull(modes, nameof modes)
 
         if not (options.Padding >= 0.0 && Double.IsFinite options.Padding) then
             OperatorChecks.bad $"Padding is a share of the length, not negative; got {options.Padding}."

@@ -24,7 +24,8 @@ type internal SpectralTransform
         else
             torch.ScalarType.ComplexFloat32
 
-    do
+    /// Integrals need points that tell the modes apart; sums of the series do not.
+    let demand () =
         if discretisation.IsProduct then
             Array.iteri2 SpectralBasis.demand bases discretisation.Axes
         else
@@ -36,6 +37,8 @@ type internal SpectralTransform
                     ArgumentException
                         $"A cloud of {fewest} points does not hold the {unknowns} real coefficients of the kept modes; keep fewer modes, or take more points."
                 )
+
+    let mutable demanded = false
 
     /// re and im, rows x columns, as a complex matrix or (rows, 2 columns) real ones.
     let pairs (rows: int64) (struct (re: float[], im: float[])) : Tensor =
@@ -186,6 +189,11 @@ type internal SpectralTransform
     /// Coefficients (batch, channels, counts) of values (batch, channels, points).
     member _.Forward(values: Tensor) : Tensor =
         check values
+
+        if not demanded then
+            demand ()
+            demanded <- true
+
         let shape = values.shape
 
         if discretisation.IsProduct then

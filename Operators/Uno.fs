@@ -96,6 +96,8 @@ type Uno
     let d = domain.Dimension
 
     do
+        OperatorChecks.precision dtype
+
         if count = 0 || options.Modes.Length <> count * d || options.Scalings.Length <> count then
             OperatorChecks.bad
                 $"{count} blocks on {d} axes need {count} widths, {count * d} modes and {count} scalings; got {options.Modes.Length} modes and {options.Scalings.Length} scalings."
@@ -171,6 +173,51 @@ type Uno
                 AxisPoints.Uniform(axis.Axis, max 1 n, layout))
             |> Discretisation.Product
 
+    /// The points of each block's image, from those of the first input function.
+    let gridsOf (at: Discretisation) : Discretisation[] =
+        let factors = Array.scan (*) 1.0 options.Scalings
+        Array.init count (fun i -> scaled at factors[i + 1])
+
+    /// Throws ArgumentException, naming the points of the input, where some block's points do not hold its modes.
+    let demand (at: Discretisation) (grids: Discretisation[]) =
+        let lacking (grids: Discretisation[]) (at: Discretisation) (axis: int) =
+            Seq.init count id
+            |> Seq.tryPick (fun i ->
+                let basis =
+                    (SpectralBasis.ofDomain domain options.Padding options.Modes[i * d .. (i + 1) * d - 1])[axis]
+
+                [| (if i = 0 then at else grids[i - 1]); grids[i] |]
+                |> Array.tryPick (fun grid ->
+                    let most = SpectralBasis.mostModes basis grid.Axes[axis]
+
+                    if most < basis.Modes then
+                        Some(struct (i, basis.Modes, grid.Axes[axis].Count, most))
+                    else
+                        None))
+
+        for axis in 0 .. d - 1 do
+            match lacking grids at axis with
+            | None -> ()
+            | Some(struct (block, modes, points, most)) ->
+                let own = at.Axes[axis]
+
+                let layout =
+                    if own.Layout = PointLayout.Irregular then
+                        AxisPoints.UsualLayout own.Axis
+                    else
+                        own.Layout
+
+                let enough =
+                    Seq.initInfinite (fun i -> own.Count + 1 + i)
+                    |> Seq.find (fun n ->
+                        let axes = at.Axes
+                        axes[axis] <- AxisPoints.Uniform(own.Axis, n, layout)
+                        let finer = Discretisation.Product axes
+                        lacking (gridsOf finer) finer axis |> Option.isNone)
+
+                OperatorChecks.bad
+                    $"Block {block} keeps {modes} modes on axis {axis}, where it has {points} of the input's {own.Count} points, which hold {most} at most; give the input {enough} points or more on this axis, or keep at most {most} modes in that block."
+
     /// The architecture.
     member _.Options = options
 
@@ -188,34 +235,23 @@ type Uno
 
         let mask = if isNull (box input.Mask) then null else input.Mask.Values
         let images = Array.zeroCreate<Tensor> count
-        let grids = Array.zeroCreate<Discretisation> count
+        let grids = gridsOf at
+        demand at grids
         let mutable x = ends.Lift(input, mask)
         let mutable grid = at
-        let mutable factor = 1.0
 
         for i in 0 .. count - 1 do
             if i > 0 && seen i >= 0 then
                 let j = seen i
                 x <- torch.cat ([| x; OperatorValues.between grids[j] grid images[j] |], 1L)
 
-            factor <- factor * options.Scalings[i]
-            let target = scaled at factor
+            let target = grids[i]
             let source = grid
             let bring (v: Tensor) = OperatorValues.between source target v
 
-            x <-
-                blocks[i]
-                    .Pass(
-                        pass,
-                        source,
-                        target,
-                        (if factor = options.Scalings[i] && i = 0 then mask else null),
-                        bring,
-                        x
-                    )
+            x <- blocks[i].Pass(pass, source, target, (if i = 0 then mask else null), bring, x)
 
             images[i] <- x
-            grids[i] <- target
             grid <- target
 
         let y = ends.Project(input, OperatorValues.between grid at x)

@@ -46,7 +46,10 @@ let private studies: (string * (Settings -> unit))[] = [|
     "study_paths", StudyPaths.run
     "study_burgers", StudyOperators.burgers
     "study_darcy29", StudyOperators.darcy29
+    "study_darcy29_points", StudyOperators.darcy29Points
     "study_darcy61", StudyOperators.darcy61
+    "study_darcy61_points", StudyOperators.darcy61Points
+    "study_darcy_floor", StudyDarcyFloor.run
 |]
 
 let private known = Array.append workloads studies

@@ -26,13 +26,20 @@ let private cached (name: string) (make: unit -> OperatorDataset) : OperatorData
         eprintfn $"{name}: {data.Count} samples in {clock.Elapsed.TotalSeconds:f0} s"
         data
 
-let private strided (k: int) (data: OperatorDataset) =
-    let d = (snd data.Output).Domain.Dimension
+/// How functions at many points are given at fewer: values there, or input functions as means over the cells around them.
+type private Reduction =
+    | Points
+    | CellMeans
 
-    if k = 1 then
-        data.To torch.float32
-    else
-        data.Stride(Array.create d k).To torch.float32
+let private reduced (reduction: Reduction) (k: int) (data: OperatorDataset) =
+    let every = Array.create (snd data.Output).Domain.Dimension k
+
+    use few =
+        match reduction with
+        | Points -> data.Stride every
+        | CellMeans -> data.Coarsen every
+
+    few.To torch.float32
 
 let private mean (values: float[]) = Array.average values
 
@@ -45,20 +52,22 @@ let private spread (values: float[]) =
 
 let private seeds (settings: Settings) = [| 0 .. min 3 settings.Runs - 1 |]
 
-/// Trains with each seed on the points of the largest stride and prints the errors of all strides.
+/// Trains with each seed on the points of the first stride and prints the errors of all strides.
 let private study
     (settings: Settings)
     (workload: string)
     (name: string)
     (data: OperatorDataset)
     (train: int)
+    (reduction: Reduction)
     (strides: int list)
     (options: OperatorTrainingOptions)
     (network: torch.Generator -> NeuralOperator)
     =
     use all = data
     let test = all.Range(train, all.Count - train)
-    use coarse = strided strides.Head (all.Range(0, train))
+    use first = all.Range(0, train)
+    use coarse = reduced reduction strides.Head first
 
     let runs =
         seeds settings
@@ -85,7 +94,7 @@ let private study
             let errors =
                 strides
                 |> List.map (fun k ->
-                    use part = strided k test
+                    use part = reduced reduction k test
                     mean (OperatorTraining.errors FieldNorm.L2 model part 10))
 
             struct (seconds, errors, model.ParameterCount))
@@ -107,40 +116,53 @@ let private study
                     + (if finer = 1 then "" else $"; {ratio:f3} x the training points'")
         })
 
-let private training epochs rate = {
+let private training epochs rate symmetries = {
     OperatorTrainingOptions.Default with
         Epochs = epochs
+        Symmetries = symmetries
         Loop = { OperatorTrainingOptions.Default.Loop with LearningRate = rate }
 }
 
-/// nu = 0.1, s = 1024 subsampled to 256 for training; 1000 samples, 200 to test.
+/// nu = 0.1, s = 1024 subsampled to 128 for training; 1000 samples, 200 to test.
 let burgers (settings: Settings) =
     let data =
         cached "burgers-1024" (fun () -> Burgers.generate BurgersOptions.Default (Generation.Create(1200, 0)))
 
     let options = { FnoOptions.Create [| 16 |] with Width = 64; Projection = 128 }
 
-    study settings "study_burgers" "Fno 256" data 1000 [ 4; 2; 1 ] (training 100 2e-3) (fun g ->
-        new Fno(Domain.Torus 1, [| 1 |], 1, 0, options, torch.float32, g))
+    study
+        settings
+        "study_burgers"
+        "Fno 128"
+        data
+        1000
+        Points
+        [ 8; 4; 2; 1 ]
+        (training 200 1e-3 BoxSymmetries.None)
+        (fun g -> new Fno(Domain.Torus 1, [| 1 |], 1, 0, options, torch.float32, g))
 
-let private darcy (settings: Settings) (fine: int) (coarse: int) (epochs: int) =
+let private darcy (settings: Settings) (reduction: Reduction) (fine: int) (coarse: int) (epochs: int) =
     let data =
         cached $"darcy-{fine}" (fun () ->
             Darcy.generate { DarcyOptions.Default with Grid = fine; FineGrid = fine } (Generation.Create(1200, 0)))
 
     let options = { FnoOptions.Create [| 12; 12 |] with Width = 32 }
     let every = (fine - 1) / (coarse - 1)
+    let name = if reduction = Points then "node values" else "cell means"
 
     study
         settings
-        "study_darcy"
-        $"Fno {coarse}"
+        $"study_darcy{coarse}"
+        $"Fno, {name}"
         data
         1000
+        reduction
         [ every; every / 2; every / 4 ]
-        (training epochs 2e-3)
+        (training epochs 2e-3 BoxSymmetries.All)
         (fun g -> new Fno((snd data.Output).Domain, [| 1 |], 1, 0, options, torch.float32, g))
 
-/// 29 x 29 nodes of 113 x 113 and 61 x 61 of 241 x 241.
-let darcy29 (settings: Settings) = darcy settings 113 29 100
-let darcy61 (settings: Settings) = darcy settings 241 61 50
+/// 29 x 29 nodes of 113 x 113 and 61 x 61 of 241 x 241: the coefficient as means over the nodes' cells, or as its values there.
+let darcy29 (settings: Settings) = darcy settings CellMeans 113 29 60
+let darcy29Points (settings: Settings) = darcy settings Points 113 29 60
+let darcy61 (settings: Settings) = darcy settings CellMeans 241 61 40
+let darcy61Points (settings: Settings) = darcy settings Points 241 61 40

@@ -5,14 +5,11 @@ module Continuum.Tests.BrownianTests
 
 open System
 open System.Runtime.Intrinsics
+open Claims
 open Expecto
 open TorchSharp
 open Continuum
 open Continuum.Properties
-
-let private holds (results: LawResult[]) =
-    let broken = results |> Array.filter (fun r -> not r.Holds) |> Array.map string
-    Expect.isEmpty broken (String.Join("\n", broken))
 
 let private spec level cells = {
     BrownianSpec.create -1.0 2.0 2 11UL with
@@ -134,16 +131,16 @@ let private laws =
     testList "laws" [
         for level in levels do
             for cells in [ 1; 6 ] do
-                test $"{level}, {cells} cells" { holds (BrownianLaws.all 16000 (spec level cells)) }
+                test $"{level}, {cells} cells" { allHold (BrownianLaws.all 16000 (spec level cells)) }
 
         for cells in [ 1; 6 ] do
-            test $"the law of A, {cells} cells" { holds (LevyAreaLaws.all 40000 (spec LevyLevel.Area cells)) }
+            test $"the law of A, {cells} cells" { allHold (LevyAreaLaws.all 40000 (spec LevyLevel.Area cells)) }
 
         test "one Brownian motion" {
             for level in [ LevyLevel.Increments; LevyLevel.SpaceTime; LevyLevel.SpaceTimeTime ] do
                 let spec = { BrownianSpec.create 0.0 1.0 1 3UL with Level = level; Cells = 5 }
 
-                holds [|
+                allHold [|
                     BrownianLaws.pieces 40000 [| 0.0; 0.2; 0.6; 0.73 |] spec
                     BrownianPathLaws.sameEverywhere [| 0.0; 0.2; 0.4; 0.8; 0.9 |] spec
                 |]
@@ -159,7 +156,7 @@ let private laws =
                         LeafDepth = ValueSome 2
                 }
 
-                holds [|
+                allHold [|
                     BrownianLaws.correlation 40000 spec
                     BrownianPathLaws.chen [| 0.0; 0.25; 0.3; 0.5; 0.9 |] spec
                     BrownianPathLaws.queryOrder [| 0.0; 0.25; 0.3; 0.5 |] spec

@@ -5,6 +5,7 @@ open System.IO
 open System.Threading
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
@@ -371,8 +372,6 @@ let private repeatable =
                 File.Delete path
     ]
 
-let private holds (result: LawResult) = Expect.isTrue result.Holds (string result)
-
 let private laws =
     testList "laws" [
         for name, options in
@@ -409,14 +408,6 @@ let private laws =
             holds (CdeModelLaws.forecastContinuation model data)
     ]
 
-let private message (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was thrown"
-    with :? ArgumentException as error ->
-        Expect.isFalse (error.Message.Contains '\n') $"one line: {error.Message}"
-        error.Message
-
 let private refused =
     testList "what is refused, and why" [
         let data = circles 3 12
@@ -424,7 +415,7 @@ let private refused =
         let says name (parts: string list) (options: NeuralCdeOptions) (data: IrregularSeries) =
             testCase name
             <| fun () ->
-                let text = message (fun () -> (fit options data).Model |> ignore)
+                let text = messageOf<ArgumentException>(fun () -> (fit options data).Model |> ignore)
 
                 for part in parts do
                     Expect.stringContains text part "the message"
@@ -508,14 +499,18 @@ let private refused =
         <| fun () ->
             use model = (fit hasty data).Model
             let other = IrregularSeries.Create([| "y"; "x" |], [||], [| "class" |], [||], data.Subjects)
-            let text = message (fun () -> model.Predict other |> ignore)
+            let text = messageOf<ArgumentException>(fun () -> model.Predict other |> ignore)
             Expect.stringContains text "[x, y], the data [y, x]" "both lists"
 
         testCase "a forecast into the past"
         <| fun () ->
             use model = (fit { hasty with Task = NeuralCdeTask.Forecast } data).Model
             let times = data.Subjects |> Array.map (fun s -> [| s.Path.Times[0] |])
-            Expect.stringContains (message (fun () -> model.Forecast(data, times) |> ignore)) "subject 's0'" "who"
+
+            Expect.stringContains
+                (messageOf<ArgumentException>(fun () -> model.Forecast(data, times) |> ignore))
+                "subject 's0'"
+                "who"
 
         testCase "one visit, and a channel without a value, are no obstacle"
         <| fun () ->

@@ -3,6 +3,7 @@ module CliOperatorTests
 
 open System
 open System.IO
+open Claims
 open CliTests
 open Continuum
 open Expecto
@@ -109,7 +110,25 @@ let private path =
             let target = Discretisation.Uniform(model.Domain, [| 48 |])
             let direct = OperatorTraining.predictAt model given 20 target
             let gap = direct.Values.sub((snd images.Output).Values).abs().max().ToDouble()
-            Expect.isLessThan gap 1e-5 "as the library")
+            Expect.isLessThan gap 1e-5 "as the library"
+
+            // Arrays whose output is not known.
+            Npz.Write(
+                Path.Combine(folder, "mine.npz"),
+                [ NamedArray.FromDoubles("start", [| 4L; 32L |], Tensors.toArray (given.Input "u0").Values) ]
+            )
+
+            let predict more = operator folder ([ "predict"; "out/train/model.safetensors"; "mine.npz" ] @ more)
+            expect 0 (predict [ "--input"; "start"; "--grid"; "48"; "--threads"; "1"; "--out"; "mine.h5"; "--quiet" ])
+            use mine = OperatorDataset.Load(Path.Combine(folder, "mine.h5"))
+
+            let gap =
+                mine.To(torch.float32) |> fun m -> direct.Values.sub((snd m.Output).Values).abs().max().ToDouble()
+
+            Expect.isLessThan gap 1e-5 "from arrays"
+            let missing = predict [ "--input"; "end"; "--out"; "more.h5" ]
+            expect 1 missing
+            Expect.stringContains missing.Error "'end'" "the array")
     }
 
 let private twoAxes =

@@ -2,15 +2,17 @@
 module CliPdeTests
 
 open System.IO
+open Claims
 open CliTests
 open Continuum
 open Expecto
+open PureHDF
 open TorchSharp
 
 let private generate folder (arguments: string list) = run folder ("pde" :: "generate" :: arguments)
 
 let private kinds = [
-    "darcy", [ "--grid"; "9" ], [ "a"; "u" ]
+    "darcy", [ "--grid"; "9"; "--fine-grid"; "17"; "--cell-means" ], [ "a"; "u" ]
     "burgers", [ "--grid"; "32"; "--times"; "0.1,0.2" ], [ "u0"; "u" ]
     "kolmogorov", [ "--grid"; "16"; "--spin-up"; "0.1"; "--times"; "0.2" ], [ "w"; "w later" ]
     "heat", [ "--grid"; "8"; "--dimension"; "3"; "--viscosity"; "0.1" ], [ "u0"; "u" ]
@@ -34,7 +36,26 @@ let tests =
                 Expect.stringContains missing.Error "c" "the array"
                 let half = convert [ "--input"; "a" ]
                 expect 2 half
-                Expect.stringContains half.Error "--output" "what is missing")
+                Expect.stringContains half.Error "--output" "what is missing"
+
+                // MATLAB 7.3: the first index runs fastest, so that the axes stand in reverse order.
+                let file = H5File()
+                let byColumns = Array.init 24 (fun i -> starts[i % 3 * 8 + i / 3])
+
+                for name, values in [ "a", byColumns; "b", Array.map cos byColumns ] do
+                    file[name] <- H5Dataset<float[]>(values, fileDims = [| 8UL; 3UL |])
+
+                file.Write(Path.Combine(folder, "theirs.mat"), H5WriteOptions(UserBlockSize = 512UL))
+
+                expect
+                    0
+                    (run folder [
+                        yield! [ "pde"; "convert"; "theirs.mat"; "--input"; "a"; "--output"; "b"; "--dimension"; "1" ]
+                        yield! [ "--boundary"; "periodic"; "--out"; "theirs.npz" ]
+                    ])
+
+                use theirs = OperatorDataset.Load(Path.Combine(folder, "theirs.npz"))
+                Expect.equal (Tensors.toArray (snd theirs.Inputs[0]).Values) starts "values of MATLAB")
         }
 
         test "equations make files that load; info describes it" {
@@ -76,6 +97,9 @@ let tests =
                     "2"
                     "--grid"
                     "9"
+                    "--fine-grid"
+                    "17"
+                    "--cell-means"
                     "--float32"
                     "--quiet"
                 ]

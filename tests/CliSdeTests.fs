@@ -5,6 +5,7 @@ open System
 open System.Globalization
 open System.IO
 open Expecto
+open Claims
 open CliTests
 
 let private number (text: string) = Double.Parse(text, CultureInfo.InvariantCulture)

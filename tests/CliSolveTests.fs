@@ -8,6 +8,7 @@ open System.IO
 open System.Threading
 open Continuum
 open Expecto
+open Claims
 open CliTests
 
 let private solve folder arguments = run folder ("solve" :: arguments)

@@ -5,6 +5,7 @@ open System.Diagnostics
 open System.IO
 open System.Threading
 open Continuum
+open Claims
 open Expecto
 
 /// The command line as it was built beside these tests: artifacts/bin/Cli/<configuration>/Continuum.Cli.dll.
@@ -55,14 +56,6 @@ let run folder arguments = start folder arguments |> finish
 
 let expect code (outcome: Outcome) =
     Expect.equal outcome.Code code $"exit code; output:\n{outcome.Output}\nerrors:\n{outcome.Error}"
-
-let inFolder (body: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory("continuum-cli-").FullName
-
-    try
-        body folder
-    finally
-        Directory.Delete(folder, recursive = true)
 
 let private write folder name (text: string) =
     let path = Path.Combine(folder, name)

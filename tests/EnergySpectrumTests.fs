@@ -4,16 +4,9 @@ module EnergySpectrumTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private refused (words: string list) (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was refused"
-    with :? ArgumentException as error ->
-        for word in words do
-            Expect.stringContains error.Message word "the message"
 
 let private wave (domain: Domain) (sizes: int[]) (f: float[] -> float) =
     FieldValues.ofFunction 2 torch.float64 (Discretisation.Uniform(domain, sizes)) (fun x -> [| f x |])
@@ -51,6 +44,25 @@ let all =
             let spectrum = EnergySpectrum.ofField second
             Expect.hasLength spectrum 9 "both axes hold 8 periods over the length of 2"
             single 6 0.5 spectrum
+        }
+
+        test "at nodes, both ends included, a wave is where its wave number is" {
+            use wave' = wave (Domain [| Axis.Open 1.0 |]) [| 41 |] (fun x -> cos (2.0 * Math.PI * 12.0 * x[0]))
+
+            let spectrum = EnergySpectrum.ofField wave'
+            Expect.hasLength spectrum 21 "0 to 20"
+            let peak = Array.max spectrum
+            Expect.equal (Array.findIndex ((=) peak) spectrum) 12 "its place"
+
+            // Two waves side by side on axes of unlike points: nodes, and nodes without the ends.
+            let domain = Domain [| Axis.Dirichlet 1.0 |]
+            let grid = Discretisation.Uniform(domain, [| 31 |], [| PointLayout.Interior |])
+
+            use inner =
+                FieldValues.ofFunction 1 torch.float64 grid (fun x -> [| sin (2.0 * Math.PI * 8.0 * x[0]) |])
+
+            let spectrum = EnergySpectrum.ofField inner
+            Expect.equal (Array.findIndex ((=) (Array.max spectrum)) spectrum) 8 "at interior points"
         }
 
         test "a jump between the ends of an open axis does not hide what is small" {

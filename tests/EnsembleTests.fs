@@ -7,9 +7,8 @@ open System
 open System.Threading
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 module GenericFields =
     open RealOperators

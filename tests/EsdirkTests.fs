@@ -4,10 +4,8 @@ module EsdirkTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-let private fails (law: LawResult) = Expect.isFalse law.Holds (string law)
 
 let private solved (solution: Solution<float[]>) =
     Expect.equal solution.Status Status.Success solution.Message

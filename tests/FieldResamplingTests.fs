@@ -4,19 +4,9 @@ module FieldResamplingTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private holds (results: LawResult seq) =
-    let failed = results |> Seq.filter (fun r -> not r.Holds) |> Seq.map string |> String.concat "\n"
-    Expect.equal failed "" "laws"
-
-let private message (part: string) (action: unit -> unit) =
-    try
-        action ()
-        failtest $"expected an error that says '{part}'"
-    with :? ArgumentException as error ->
-        Expect.stringContains error.Message part "the message"
 
 let private axis boundary = Axis(-0.5, 1.7, boundary)
 
@@ -136,7 +126,7 @@ let private transforms = [
 let private axes = [
     for boundary in [ Boundary.Periodic; Boundary.Neumann; Boundary.Dirichlet; Boundary.Open ] do
         test $"{boundary}: functions that both grids hold are exact, between all layouts and at irregular points" {
-            holds [
+            allHold [
                 for source in layouts boundary [ 4; 7; 8 ] do
                     for target in layouts boundary [ 1; 4; 5; 8; 12 ] do
                         FieldResamplingLaws.exact upto source target
@@ -148,7 +138,7 @@ let private axes = [
 
     for boundary in [ Boundary.Periodic; Boundary.Neumann; Boundary.Dirichlet ] do
         test $"{boundary}: any values come back from finer grids" {
-            holds [
+            allHold [
                 for source in layouts boundary [ 5; 6 ] do
                     // Nodes of Dirichlet axes hold functions that vanish at the ends.
                     if not (boundary = Boundary.Dirichlet && source.Axes[0].Layout = PointLayout.Nodes) then
@@ -188,7 +178,7 @@ let private axes = [
     }
 
     test "order 4 from open and irregular points, at once the spectral rates of the others" {
-        holds [
+        allHold [
             for boundary in [ Boundary.Periodic; Boundary.Neumann; Boundary.Open ] do
                 FieldResamplingLaws.order upto 3.6 32 (uneven boundary) (uneven boundary 45)
 
@@ -215,7 +205,7 @@ let private several = [
     test "three unlike axes, to grids and clouds" {
         let source = Discretisation.Uniform(mixed, [| 6; 5; 7 |])
 
-        holds [
+        allHold [
             FieldResamplingLaws.exact upto source (Discretisation.Uniform(mixed, [| 9; 4; 5 |]))
             FieldResamplingLaws.exact
                 upto
@@ -314,21 +304,21 @@ let private several = [
         let scattered = cloud torus 4 1
         let atCloud = new Field(scattered, torch.ones ([| 2L; 1L; 4L |], dtype = torch.float64))
 
-        message "domains must be equal" (fun () ->
+        refuses "domains must be equal" (fun () ->
             upto (Discretisation.Uniform(Domain.Torus 2, [| 4; 4 |])) x |> ignore)
 
-        message "map it to a grid" (fun () -> upto grid atCloud |> ignore)
+        refuses "map it to a grid" (fun () -> upto grid atCloud |> ignore)
         let one = Array2D.create 1 1 0.5
         let three = Discretisation.Clouds(torus, [| one; one; one |], [| [| 1.0 |]; [| 1.0 |]; [| 1.0 |] |])
-        message "2 samples and there are 3 clouds" (fun () -> upto three x |> ignore)
+        refuses "2 samples and there are 3 clouds" (fun () -> upto three x |> ignore)
         let points = AxisPoints.Uniform(Axis.Neumann 1.0, 4)
         let transform points dim (x: Tensor) () = TrigonometricTransforms.coefficients points dim x |> ignore
-        message "neither cosine nor sine" (transform grid.Axes[0] 2 x.Values)
-        message "must have the size 4" (transform points 1 x.Values)
-        message "no axis 3" (transform points 3 x.Values)
-        message "Int64" (transform points 0 (torch.ones ([| 4L |], dtype = torch.int64)))
-        message "needs 3 nodes" (fun () -> LocalPolynomials.weights 2 0.0 [| 0.0; 1.0 |] |> ignore)
-        message "Nodes coincide" (fun () -> LocalPolynomials.weights 1 0.0 [| 0.0; 0.0 |] |> ignore)
+        refuses "neither cosine nor sine" (transform grid.Axes[0] 2 x.Values)
+        refuses "must have the size 4" (transform points 1 x.Values)
+        refuses "no axis 3" (transform points 3 x.Values)
+        refuses "Int64" (transform points 0 (torch.ones ([| 4L |], dtype = torch.int64)))
+        refuses "needs 3 nodes" (fun () -> LocalPolynomials.weights 2 0.0 [| 0.0; 1.0 |] |> ignore)
+        refuses "Nodes coincide" (fun () -> LocalPolynomials.weights 1 0.0 [| 0.0; 0.0 |] |> ignore)
     }
 ]
 

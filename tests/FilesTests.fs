@@ -6,6 +6,7 @@ open System.IO
 open System.IO.Compression
 open System.Text
 open Continuum
+open Claims
 open Expecto
 open FsCheck.FSharp
 open TorchSharp
@@ -69,14 +70,6 @@ module private Golden =
              AAAAAAAAAAAAAACAAQAAAAB4Lm5weVBLAQItAy0AAAAIAAAAIQAmxpfcSgAAAJgAAAAFAAAAAAAAAAAAAACAAY4AAABuLm5weVBL\
              BQYAAAAAAgACAGYAAAAPAQAAAAA="
 
-
-let private inFolder (run: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory("continuum-files-").FullName
-
-    try
-        run folder
-    finally
-        Directory.Delete(folder, recursive = true)
 
 /// A test that gets a path in a folder of its own.
 let private withPath name (run: string -> unit) =

@@ -4,10 +4,10 @@ module GradientTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 let private f64 (values: float[]) = Tensors.vector values
 let private leaf (values: float[]) = (Tensors.vector values).requires_grad_ true
 let private scalar (x: float) = x.ToScalar()

@@ -2,15 +2,8 @@ module IrregularSeriesTests
 
 open System
 open Continuum
+open Claims
 open Expecto
-
-let private message (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was thrown"
-    with :? ArgumentException as error ->
-        Expect.isFalse (error.Message.Contains '\n') $"one line: {error.Message}"
-        error.Message
 
 let private table ids times values =
     IrregularSeries.FromColumns(
@@ -36,7 +29,7 @@ let private data =
         testCase "bad tables are refused with row, subject and column"
         <| fun () ->
             let refuses (parts: string list) (action: unit -> IrregularSeries) =
-                let text = message (action >> ignore)
+                let text = messageOf<ArgumentException>(action >> ignore)
 
                 for part in parts do
                     Expect.stringContains text part "the message"
@@ -90,14 +83,24 @@ let private data =
                 7.0
                 "back"
 
-            Expect.stringContains (message (fun () -> SeriesScaling.value scaling 0 -1.0 |> ignore)) "-1" "no logarithm"
+            Expect.stringContains
+                (messageOf<ArgumentException>(fun () -> SeriesScaling.value scaling 0 -1.0 |> ignore))
+                "-1"
+                "no logarithm"
+
             Expect.equal (SeriesScaling.fit [||] series).Logarithmic [| false |] "none wanted"
-            Expect.stringContains (message (fun () -> SeriesScaling.fit [| "z" |] series |> ignore)) "'z'" "unknown"
+
+            Expect.stringContains
+                (messageOf<ArgumentException>(fun () -> SeriesScaling.fit [| "z" |] series |> ignore))
+                "'z'"
+                "unknown"
 
         testCase "a channel without values and numbers whose squares overflow are data, but not to fit to"
         <| fun () ->
             let refused series parts =
-                let text = message (fun () -> LastValues.fit (SeriesScaling.fit null series) series |> ignore)
+                let text =
+                    messageOf<ArgumentException>(fun () ->
+                        LastValues.fit (SeriesScaling.fit null series) series |> ignore)
 
                 for part in parts do
                     Expect.stringContains text part "the message"
@@ -186,17 +189,17 @@ let private metrics =
         testCase "what is refused"
         <| fun () ->
             Expect.stringContains
-                (message (fun () -> ClassificationMetrics.auroc [| 1; 1 |] [| 0.1; 0.2 |] |> ignore))
+                (messageOf<ArgumentException>(fun () -> ClassificationMetrics.auroc [| 1; 1 |] [| 0.1; 0.2 |] |> ignore))
                 "both classes"
                 "one"
 
             Expect.stringContains
-                (message (fun () -> ClassificationMetrics.auroc [| 1 |] [| 0.1; 0.2 |] |> ignore))
+                (messageOf<ArgumentException>(fun () -> ClassificationMetrics.auroc [| 1 |] [| 0.1; 0.2 |] |> ignore))
                 "1 labels and 2"
                 "lengths"
 
             Expect.stringContains
-                (message (fun () -> ClassificationMetrics.brier [| 3 |] [| 0.1 |] |> ignore))
+                (messageOf<ArgumentException>(fun () -> ClassificationMetrics.brier [| 3 |] [| 0.1 |] |> ignore))
                 "label 0 is 3"
                 "label"
     ]

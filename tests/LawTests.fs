@@ -4,11 +4,9 @@ module LawTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-let private fails (law: LawResult) = Expect.isFalse law.Holds (string law)
 
 let private events =
     testList "events" [

@@ -3,15 +3,9 @@ module LossTermTests
 
 open System
 open Continuum
+open Claims
 open Expecto
 open TorchSharp
-
-let private message (part: string) (action: unit -> unit) =
-    try
-        action ()
-        failtest $"expected an error that says '{part}'"
-    with :? ArgumentException as error ->
-        Expect.stringContains error.Message part "the message"
 
 let private near (what: string) (wanted: float[]) (found: float[]) =
     Expect.equal found.Length wanted.Length $"{what}: how many"
@@ -117,16 +111,16 @@ let private balance = [
 
     test "what a balance refuses" {
         let of' rule n () = LossBalance(rule, n) |> ignore
-        message "at least one term" (of' Constant 0)
-        message "must be finite" (of' (SoftAdapt(nan, false, false)) 2)
-        message "temperature must be positive" (of' (ReLoBRaLo(0.9, 0.0, 0.9, 1UL)) 2)
-        message "Alpha is 1.5" (of' (ReLoBRaLo(1.5, 0.1, 0.9, 1UL)) 2)
+        refuses "at least one term" (of' Constant 0)
+        refuses "must be finite" (of' (SoftAdapt(nan, false, false)) 2)
+        refuses "temperature must be positive" (of' (ReLoBRaLo(0.9, 0.0, 0.9, 1UL)) 2)
+        refuses "Alpha is 1.5" (of' (ReLoBRaLo(1.5, 0.1, 0.9, 1UL)) 2)
         let rule = LossBalance(BalanceRule.ReLoBRaLoDefault 1UL, 2)
-        message "of 2 terms; got 3" (fun () -> rule.Next [| 1.0; 2.0; 3.0 |] |> ignore)
-        message "term 1 is NaN" (fun () -> rule.Next [| 1.0; nan |] |> ignore)
-        message "has 7 numbers; got 3" (fun () -> rule.Restore [| 1.0; 2.0; 3.0 |])
-        message "whole number" (fun () -> rule.Restore [| 0.5; 1.0; 1.0; 1.0; 1.0; 1.0; 1.0 |])
-        message "term 0 is -1" (fun () -> rule.Next [| -1.0; 1.0 |] |> ignore)
+        refuses "of 2 terms; got 3" (fun () -> rule.Next [| 1.0; 2.0; 3.0 |] |> ignore)
+        refuses "term 1 is NaN" (fun () -> rule.Next [| 1.0; nan |] |> ignore)
+        refuses "has 7 numbers; got 3" (fun () -> rule.Restore [| 1.0; 2.0; 3.0 |])
+        refuses "whole number" (fun () -> rule.Restore [| 0.5; 1.0; 1.0; 1.0; 1.0; 1.0; 1.0 |])
+        refuses "term 0 is -1" (fun () -> rule.Next [| -1.0; 1.0 |] |> ignore)
         // Energies may be negative; constant factors and changes take them.
         near "constant" [| 1.0; 1.0 |] (LossBalance(Constant, 2).Next [| -1.0; 1.0 |])
         near "changes" [| 0.5; 0.5 |] (LossBalance(BalanceRule.SoftAdaptDefault, 2).Next [| -1.0; 1.0 |])
@@ -159,6 +153,7 @@ let private prediction (values: Tensor) : OperatorPrediction = {
     Prediction = new Field(grid, values)
     Truth = Some(field (fun x -> [| x[1] + x[0]; 1.0 + x[0] * x[1] |]))
     Mask = None
+    Samples = [||]
 }
 
 let private sums = [
@@ -223,16 +218,16 @@ let private sums = [
         let p = prediction (field (fun x -> [| x[0]; 2.0 |])).Values
         let values terms p () = LossTerms.values terms p |> ignore
         let data = LossTerms.distance "data" 1.0 L2 LossOptions.Default
-        message "at least one term" (values [||] p)
-        message "2 terms are named 'data'" (values [| data; data |] p)
-        message "prediction has none" (values [| data |] { p with Truth = None })
+        refuses "at least one term" (values [||] p)
+        refuses "2 terms are named 'data'" (values [| data; data |] p)
+        refuses "prediction has none" (values [| data |] { p with Truth = None })
 
-        message
+        refuses
             "shape [2, 2, 9, 8]"
             (values [| LossTerms.ofFunction "field" 1.0 (fun p -> p.Prediction.Values.mul 2.0) |] p)
 
-        message "weights must be finite" (fun () -> LossTerms.distance "data" -1.0 L2 LossOptions.Default |> ignore)
-        message "of 3 terms; got 1" (fun () -> LossTerms.total (LossBalance(Constant, 3)) [| data |] p |> ignore)
+        refuses "weights must be finite" (fun () -> LossTerms.distance "data" -1.0 L2 LossOptions.Default |> ignore)
+        refuses "of 3 terms; got 1" (fun () -> LossTerms.total (LossBalance(Constant, 3)) [| data |] p |> ignore)
     }
 ]
 

@@ -5,6 +5,7 @@ open System.Collections.Generic
 open System.IO
 open System.Threading
 open Continuum
+open Claims
 open Expecto
 open TorchSharp
 
@@ -41,15 +42,7 @@ let private fitted options =
     use forecaster = fit options
     values forecaster
 
-let private message<'error when 'error :> exn> (action: unit -> unit) =
-    try
-        action ()
-        failtestf "expected %s, nothing was thrown" typeof<'error>.Name
-    with :? 'error as error ->
-        Expect.isFalse (error.Message.Contains '\n') $"one line: {error.Message}"
-        error.Message
-
-let private refusal options = message<ArgumentException>(fun () -> (fit options).Dispose())
+let private refusal options = messageOf<ArgumentException>(fun () -> (fit options).Dispose())
 
 /// Calls back on the thread of the fit, unlike Progress.
 type private Callback(report: FitProgress -> unit) =
@@ -250,10 +243,10 @@ let tests =
 
                 let other () = Forecaster.Fit(lotkaVolterra 11 1.0, options, silent, CancellationToken.None).Dispose()
 
-                Expect.stringContains (message<ArgumentException> other) "other data" "names the data"
+                Expect.stringContains (messageOf<ArgumentException> other) "other data" "names the data"
                 File.WriteAllText(path, "no checkpoint")
-                message<InvalidDataException>(fun () -> (fit options).Dispose()) |> ignore
-                message<InvalidDataException>(fun () -> Forecaster.Load(path).Dispose()) |> ignore
+                messageOf<InvalidDataException>(fun () -> (fit options).Dispose()) |> ignore
+                messageOf<InvalidDataException>(fun () -> Forecaster.Load(path).Dispose()) |> ignore
             finally
                 File.Delete path
         }
@@ -351,9 +344,9 @@ let tests =
                     .Fit(signed, FitOptions(Positive = true, Prior = "linear"), silent, CancellationToken.None)
                     .Dispose()
 
-            Expect.stringContains (message<ArgumentException> positive) "row 2 (t 1) has y = 0" "names the row"
+            Expect.stringContains (messageOf<ArgumentException> positive) "row 2 (t 1) has y = 0" "names the row"
             use forecaster = fit (FitOptions(Model = ForecastModelKind.Mechanistic, Iterations = 4))
-            message<ArgumentException>(fun () -> forecaster.Forecast [| 1890.0 |] |> ignore) |> ignore
+            messageOf<ArgumentException>(fun () -> forecaster.Forecast [| 1890.0 |] |> ignore) |> ignore
         }
 
         test "persistence repeats the last row" {

@@ -7,9 +7,8 @@ open System
 open System.Runtime.InteropServices
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 module Written =
     open RealOperators
@@ -68,7 +67,6 @@ module Written =
             s <- s + 100.0 *. a * a + b * b
 
         s
-
 
 open Written
 

@@ -5,6 +5,8 @@ open System
 open System.Collections.Generic
 open System.IO
 open Continuum
+open Continuum.Properties
+open Claims
 open Expecto
 open PureHDF
 open TorchSharp
@@ -13,24 +15,7 @@ let private f64 = torch.float64
 let private none = Unchecked.defaultof<Field>
 let private gap (a: Tensor) (b: Tensor) = a.sub(b).abs().max().ToDouble()
 
-let private message<'error when 'error :> exn> (parts: string list) (action: unit -> unit) =
-    try
-        action ()
-        failtest $"expected an error that says '{parts}'"
-    with :? 'error as error ->
-        for part in parts do
-            Expect.stringContains error.Message part "the message"
-
-let private refuses (part: string) (action: unit -> unit) = message<ArgumentException> [ part ] action
-let private damaged (parts: string list) (action: unit -> unit) = message<InvalidDataException> parts action
-
-let private inFolder (body: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory("continuum-data-").FullName
-
-    try
-        body folder
-    finally
-        Directory.Delete(folder, recursive = true)
+let private damaged (parts: string list) (action: unit -> unit) = failsWith<InvalidDataException> parts action
 
 /// Values 0, 1, 2, .. in a field.
 let private counting (points: Discretisation) (batch: int) (channels: int) (start: float) =
@@ -249,7 +234,7 @@ let private files =
                     write short
                     damaged [ "do not fit"; "need [3, 2]" ] (fun () -> OperatorDataset.Load cut |> ignore)
 
-                    message<FileNotFoundException> [ "no such file" ] (fun () ->
+                    failsWith<FileNotFoundException> [ "no such file" ] (fun () ->
                         OperatorDataset.Load(Path.Combine(folder, "none" + ending)) |> ignore))
             }
 
@@ -259,7 +244,7 @@ let private files =
                 let data = rich ()
                 refuses ".h5, .hdf5 or .npz" (fun () -> data.Save(Path.Combine(folder, "data.csv")))
                 let missing = Path.Combine(folder, "none", "data.h5")
-                message<DirectoryNotFoundException> [ "does not exist" ] (fun () -> data.Save missing))
+                failsWith<DirectoryNotFoundException> [ "does not exist" ] (fun () -> data.Save missing))
         }
     ]
 
@@ -273,8 +258,87 @@ let private write (path: string) (userBlock: uint64) (arrays: (string * int list
 
 let private ramp n = Array.init n float
 
+let private coarse =
+    testList "PDE data: means over cells" [
+        test "keep integrals and constants, and on smooth functions are values to second order" {
+            use _ = torch.NewDisposeScope()
+            // Integrals in which each point stands for its cell: end corrections of open axes left aside.
+            for boundary, layout, n, k in
+                [
+                    Boundary.Neumann, PointLayout.Nodes, 13, 3
+                    Boundary.Neumann, PointLayout.Nodes, 13, 4
+                    Boundary.Dirichlet, PointLayout.Nodes, 25, 2
+                    Boundary.Periodic, PointLayout.Periodic, 12, 3
+                    Boundary.Periodic, PointLayout.Periodic, 12, 4
+                    Boundary.Neumann, PointLayout.Cells, 15, 3
+                ] do
+                let make n =
+                    Discretisation.Product [|
+                        AxisPoints.Uniform(Axis(0.0, 2.0, boundary), n, layout)
+                        AxisPoints.Uniform(Axis.Neumann 1.0, 5)
+                    |]
+
+                let random = OperatorLaws.field (make n) 2 1 3 4
+                let means = FieldParts.coarsen [| k; 1 |] random
+                let what = $"{layout}, {k} of {n}"
+                Expect.isLessThan (gap (FieldValues.integral means) (FieldValues.integral random)) 1e-12 what
+                let ones = random.With(torch.ones_like random.Values)
+
+                Expect.isLessThan
+                    (gap (FieldParts.coarsen [| k; 1 |] ones).Values (FieldParts.stride [| k; 1 |] ones).Values)
+                    1e-14
+                    what
+
+            let error n =
+                let points = Discretisation.Uniform(Domain.Torus 1, [| n |])
+                let f = FieldValues.ofFunction 1 f64 points (fun x -> [| sin (6.28318530717958648 * x[0]) |])
+                gap (FieldParts.coarsen [| 4 |] f).Values (FieldParts.stride [| 4 |] f).Values
+
+            Expect.floatClose { absolute = 0.1; relative = 0.0 } (Math.Log2(error 64 / error 128)) 2.0 "order"
+        }
+
+        test "outputs keep their values; masks and interior points are refused" {
+            use _ = torch.NewDisposeScope()
+            let points = Discretisation.Uniform(Domain.Torus 1, [| 8 |])
+            use data = new OperatorDataset([| "a", counting points 2 1 0.0 |], ("u", counting points 2 1 0.0), "")
+            use few = data.Coarsen [| 4 |]
+            Expect.sequenceEqual (Tensors.toArray (snd few.Output).Values) [| 0.0; 4.0; 8.0; 12.0 |] "output"
+            // The cell of point 4 ends at the middles of points 2 and 6.
+            Expect.equal ((few.Input "a").Values.[0L, 0L, 1L].ToDouble()) 4.0 "input"
+            refuses "mask" (fun () -> rich().Coarsen [| 1; 1 |] |> ignore)
+            let inner = Discretisation.Uniform(Domain [| Axis.Dirichlet 1.0 |], [| 7 |], [| PointLayout.Interior |])
+            refuses "interior" (fun () -> FieldParts.coarsen [| 2 |] (counting inner 1 1 0.0) |> ignore)
+        }
+    ]
+
 let private foreign =
     testList "PDE data: files of others" [
+        test "PDEBench: files of two resolutions live on the same domain, also in single precision" {
+            inFolder (fun folder ->
+                use _ = torch.NewDisposeScope()
+
+                let read n =
+                    let path = Path.Combine(folder, $"{n}.h5")
+                    let x = Array.init n (fun j -> float (float32 (-1.0 + 2.0 * (float j + 0.5) / float n)))
+
+                    let wave = [|
+                        for _ in 0..1 do
+                            for v in x -> cos (System.Math.PI * v)
+                    |]
+
+                    write path 0UL [ "tensor", [ 1; 2; n ], wave; "x-coordinate", [ n ], x ]
+                    ForeignData.pdeBench path Boundary.Periodic [||] 1
+
+                use coarse = read 30
+                use fine = read 64
+                let domain (d: OperatorDataset) = (snd d.Output).Domain
+                Expect.equal (domain coarse) (domain fine) "domain"
+                Expect.equal (domain fine).[0].Start -1.0 "start"
+                Expect.equal (domain fine).[0].Length 2.0 "length"
+                let carried = FieldResampling.upto (snd fine.Output).Discretisation (snd coarse.Output)
+                Expect.isLessThan (gap carried.Values (snd fine.Output).Values) 1e-6 "the same function")
+        }
+
         test "PDEBench: one tensor over times, components of their own, Darcy flow" {
             inFolder (fun folder ->
                 use _ = torch.NewDisposeScope()
@@ -294,7 +358,8 @@ let private foreign =
                 Expect.equal ((snd data.Output).Values.[1L, 0L, 0L].ToDouble()) 40.0 "sample 1, frame 1, point 0"
                 let axis = (snd data.Output).Domain[0]
                 Expect.floatClose Accuracy.high axis.Length 1.0 "period"
-                Expect.floatClose Accuracy.high axis.Start 0.0625 "periodic points start at the first centre"
+                Expect.equal axis.Start 0.0 "start"
+                Expect.equal (snd data.Output).Discretisation.Axes[0].Layout PointLayout.Cells "centres"
 
                 let path = Path.Combine(folder, "flow.h5")
                 let shape, n = [ 2; 3; 4; 5 ], 120
@@ -423,4 +488,4 @@ let private foreign =
         }
     ]
 
-let tests = testList "PDE data of operators" [ container; files; foreign ]
+let tests = testList "PDE data of operators" [ container; files; coarse; foreign ]

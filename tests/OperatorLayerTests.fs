@@ -4,14 +4,11 @@ module OperatorLayerTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
 let private f64 = torch.float64
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-
-let private fails (law: LawResult) = Expect.isFalse law.Holds (string law)
 
 let private gap (a: Tensor) (b: Tensor) = a.sub(b).abs().max().ToDouble()
 
@@ -33,14 +30,6 @@ let private to' (layer: OperatorLayer) (field: Field) (target: Discretisation) =
 
 let private torus1 = Domain.Torus 1
 let private torus2 = Domain.Torus 2
-
-let private refused (words: string list) (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was refused"
-    with :? ArgumentException as error ->
-        for word in words do
-            Expect.stringContains error.Message word "the message"
 
 /// u from its Fourier coefficients, each multiplied by R_k, by the textbook on one axis.
 let private byHand (weights: Tensor) (modes: int) (values: Tensor) =

@@ -5,22 +5,13 @@ open System
 open System.IO
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
 let private f64 = torch.float64
 
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-
 let private gap (a: Tensor) (b: Tensor) = a.sub(b).abs().max().ToDouble()
-
-let private refused (words: string list) (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was refused"
-    with :? ArgumentException as error ->
-        for word in words do
-            Expect.stringContains error.Message word "the message"
 
 let private seeded (make: torch.Generator -> 'model) : 'model =
     use generator = new torch.Generator(5UL)
@@ -293,6 +284,96 @@ let private inputTests =
                 Expect.isGreaterThan (a.abs().max().ToDouble()) 1e-6 "not zero inside"
         }
 
+        test "what stands under a mask may be anything, NaN too" {
+            use _ = torch.NewDisposeScope()
+
+            for model in [ fno square [| 1 |] (small [| 3; 3 |]); uno square ] do
+
+                let scale = { Means = [| 0.3 |]; Deviations = [| 2.0 |] }
+                use model = new ScaledOperator(model, [| scale |], scale, ChannelScale.Identity 0)
+                let grid = uniform square [ 13; 13 ]
+                let mask = FieldValues.ofFunction 1 f64 grid (fun x -> [| (if x[0] + x[1] < 1.2 then 1.0 else 0.0) |])
+                let field = OperatorLaws.field grid 2 1 1 2
+
+                let holes =
+                    torch.where (mask.Values.gt (0.5.ToScalar()), field.Values, torch.full_like (field.Values, nan))
+
+                let image (values: Tensor) =
+                    (model.Apply(OperatorInput([| field.With values |], null, mask, grid))).Values
+
+                Expect.equal (gap (image field.Values) (image holes)) 0.0 "image"
+                let options = { LossOptions.Default with Mask = Some mask }
+
+                let truth (values: Tensor) =
+                    OperatorLosses.distance FieldNorm.L2 options (field.With(image field.Values)) (field.With values)
+
+                Expect.equal ((truth holes).ToDouble()) ((truth field.Values).ToDouble()) "distance"
+        }
+
+        test "an integral may be asked at a few points, or at one" {
+            use _ = torch.NewDisposeScope()
+            let field = OperatorLaws.field (uniform torus2 [ 12; 12 ]) 2 1 1 2
+
+            use layer =
+                seeded (fun g -> new SpectralConvolution(torus2, [| 4; 4 |], 1, 1, SpectralOptions.Default, f64, g))
+
+            let whole = (layer.Apply field).Values
+            let few = layer.Apply(field, uniform torus2 [ 3; 2 ])
+
+            let shared =
+                whole.index_select(2L, torch.tensor [| 0L; 4L; 8L |]).index_select(3L, torch.tensor [| 0L; 6L |])
+
+            Expect.isLessThan (gap few.Values shared) 1e-10 "a grid of 3 x 2"
+            let one = Discretisation.Cloud(torus2, array2D [ [ 1.0 / 3.0; 0.5 ] ])
+            let single = (layer.Apply(field, one)).Values.reshape(2L, 1L)
+            Expect.isLessThan (gap single (whole.select(2L, 4L).select(2L, 6L))) 1e-10 "one point of a cloud"
+
+            refused [ "4 modes"; "6 points" ] (fun () ->
+                layer.Apply(OperatorLaws.field (uniform torus2 [ 6; 12 ]) 1 1 1 2) |> ignore)
+
+            use model = fno torus2 [| 1 |] (small [| 4; 4 |])
+            Expect.equal (at model field one).Values.shape [| 2L; 1L; 1L |] "a model, too"
+        }
+
+        test "a U-shaped operator names the points of its input that its blocks need" {
+            use _ = torch.NewDisposeScope()
+            let options = { unoOptions 1 with Modes = [| 3; 8; 8; 8; 3 |] }
+            use model = seeded (fun g -> new Uno(torus1, [| 1 |], 1, 0, options, f64, g))
+            let field n = OperatorLaws.field (uniform torus1 [ n ]) 1 1 1 2
+
+            refused [ "Block 1 keeps 8 modes"; "10 of the input's 20 points"; "30 points" ] (fun () ->
+                model.Apply(field 20) |> ignore)
+
+            model.Apply(field 30) |> ignore
+            refused [ "29 points" ] (fun () -> model.Apply(field 29) |> ignore)
+        }
+
+        test "means of hidden functions on interior points are of order 3" {
+            use _ = torch.NewDisposeScope()
+            let walls = Domain [| Axis.Dirichlet 1.0 |]
+            use pass = new OperatorPass(f64, torch.CPU, null)
+
+            let error n =
+                let grid = Discretisation.Uniform(walls, [| n |], [| PointLayout.Interior |])
+                let f = FieldValues.ofFunction 1 f64 grid (fun x -> [| exp (2.0 * x[0]) |])
+                abs ((f.Values.mul(pass.Shares grid).sum().ToDouble()) - (exp 2.0 - 1.0) / 2.0)
+
+            Expect.isGreaterThan (error 20 / error 41) 6.5 "halving the distances"
+
+            for n in [ 1; 2; 3; 4; 5; 9 ] do
+                let grid = Discretisation.Uniform(walls, [| n |], [| PointLayout.Interior |])
+                Expect.floatClose Accuracy.high ((pass.Shares grid).sum().ToDouble()) 1.0 $"{n} points"
+        }
+
+        test "half precision and missing options are refused by name" {
+            refused [ "float32 or float64" ] (fun () ->
+                seeded (fun g -> new Fno(torus1, [| 1 |], 1, 0, small [| 3 |], torch.float16, g)) |> ignore)
+
+            refused [ "Modes" ] (fun () -> fno torus1 [| 1 |] (small null) |> ignore)
+            use plain = fno torus1 [| 1 |] { small [| 3 |] with FirstModes = null }
+            Expect.isGreaterThan plain.ParameterCount 0L "no first modes"
+        }
+
         test "a residual operator adds to its input" {
             use _ = torch.NewDisposeScope()
             let options = small [| 3 |]
@@ -480,6 +561,47 @@ let private dynamics =
                 (recorded[0].mul(direction).sum().ToDouble())
                 slope
                 "central difference"
+        }
+
+        test "stiff methods and the adjoint equation give the same solution and slopes" {
+            use _ = torch.NewDisposeScope()
+            use model = fno torus1 [| 1 |] { small [| 3 |] with Width = 3 }
+            let grid = uniform torus1 [ 8 ]
+            let y0 = (OperatorLaws.field grid 1 1 1 2).Values.requires_grad_()
+            let field = OperatorDynamics.field model grid
+
+            let solved method way =
+                let options = { TensorOptions.create 1e-8 1e-8 with Method = method; Differentiation = way }
+
+                let final = (TensorOde.solve options field 0.0 0.05 y0).EnsureSuccess().Final
+                Autograd.backward (final.square().sum())
+
+                let all = [|
+                    yield final.detach ()
+                    yield y0.grad.clone ()
+                    for p in model.parameters () -> p.grad.clone ()
+                |]
+
+                y0.grad <- null
+
+                for p in model.parameters () do
+                    p.grad <- null
+
+                all
+
+            let reference = solved (RungeKutta Methods.Tsit5) Differentiation.Recorded
+
+            for name, method, way in
+                [
+                    "Backsolve", RungeKutta Methods.Tsit5, Differentiation.BacksolveDefault
+                    "Rodas5P", Rosenbrock RosenbrockMethods.Rodas5P, Differentiation.DiscreteDefault
+                    "Kvaerno5", Esdirk EsdirkMethods.Kvaerno5, Differentiation.DiscreteDefault
+                    "Kvaerno5, recorded", Esdirk EsdirkMethods.Kvaerno5, Differentiation.Recorded
+                ] do
+                Array.iter2
+                    (fun (a: Tensor) b -> Expect.isLessThan (gap a b) (1e-5 * (1.0 + a.abs().max().ToDouble())) name)
+                    reference
+                    (solved method way)
         }
 
         test "the known part of an equation beside a learned one" {

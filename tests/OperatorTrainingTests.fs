@@ -6,18 +6,11 @@ open System.IO
 open System.Threading
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
 let private f64 = torch.float64
-
-let private refused (words: string list) (action: unit -> unit) =
-    try
-        action ()
-        failtest "nothing was refused"
-    with :? ArgumentException as error ->
-        for word in words do
-            Expect.stringContains error.Message word "the message"
 
 let private torus1 = Domain.Torus 1
 let private none<'t> = Unchecked.defaultof<'t>
@@ -190,9 +183,12 @@ let private fitting =
 
                 use other = derivatives 16 20 5
 
-                refused [ "other options or data" ] (fun () ->
-                    use again = network 1 1
-                    OperatorTraining.fit (with' path true) again other validation null CancellationToken.None |> ignore)
+                for train, validation in [ other, validation; train, other ] do
+                    refused [ "other options or data" ] (fun () ->
+                        use again = network 1 1
+
+                        OperatorTraining.fit (with' path true) again train validation null CancellationToken.None
+                        |> ignore)
             finally
                 File.Delete path
         }
@@ -313,6 +309,95 @@ let private fitting =
         }
     ]
 
+let private weighted =
+    testList "parts that count" [
+        test "scales are those of the part where the mask is" {
+            use _ = torch.NewDisposeScope()
+            let grid = Discretisation.Uniform(Domain [| Axis.Open 2.0 |], [| 33 |], [| PointLayout.Cells |])
+            let mask = FieldValues.ofFunction 1 f64 grid (fun x -> [| (if x[0] < 1.0 then 1.0 else 0.0) |])
+            let wild = FieldValues.ofFunction 2 f64 grid (fun x -> [| if x[0] < 1.0 then 3.0 + x[0] else 1e6 |])
+            let scale = ChannelScale.Of(wild, mask)
+
+            let inside = [|
+                for x in grid.Axes[0].Coordinates do
+                    if x < 1.0 then
+                        3.0 + x
+            |]
+
+            Expect.floatClose
+                { absolute = 1e-3; relative = 0.0 }
+                scale.Means[0]
+                (Array.average inside)
+                "mean, equal weights but at the end"
+
+            Expect.isLessThan scale.Deviations[0] 0.4 "deviation"
+            let everywhere = ChannelScale.Of wild
+            Expect.isGreaterThan everywhere.Deviations[0] 1e5 "without the mask"
+
+            refused [ "0 everywhere" ] (fun () ->
+                ChannelScale.Of(wild, mask.With(torch.zeros_like mask.Values)) |> ignore)
+        }
+
+        test "sample weights go with the samples, whatever the batch" {
+            use _ = torch.NewDisposeScope()
+            let grid = Discretisation.Uniform(torus1, [| 16 |])
+            let truth = OperatorLaws.field grid 6 1 1 2
+            let guess = OperatorLaws.field grid 6 1 2 2
+            let weights = [| 0.0; 3.0; 1.0; 0.5; 0.0; 2.0 |]
+
+            let term =
+                LossTerms.distance "d" 1.0 FieldNorm.L2 { LossOptions.Default with SampleWeights = Some weights }
+
+            let take (field: Field) (rows: int[]) = FieldParts.take rows field
+
+            let valueOf (samples: int[]) (rows: int[]) =
+                (term.Evaluate {
+                    Inputs = [||]
+                    Prediction = take guess rows
+                    Truth = Some(take truth rows)
+                    Mask = None
+                    Samples = samples
+                })
+                    .ToDouble()
+
+            let value rows = valueOf rows rows
+            let whole = value [| 0..5 |]
+            let batches = [ [| 4; 1 |]; [| 0; 5 |]; [| 3; 2 |] ]
+            Expect.floatClose Accuracy.high (List.averageBy value batches) whole "the mean over batches"
+            Expect.equal (value [| 0; 4 |]) 0.0 "weights of zero"
+
+            let each = OperatorLosses.distances FieldNorm.L2 LossOptions.Default guess truth |> Tensors.toArray
+            let wanted = (Array.map2 (*) weights each |> Array.sum) / Array.sum weights
+            Expect.floatClose Accuracy.high whole wanted "the weighted mean"
+            refused [ "6 sample weights"; "sample 6" ] (fun () -> valueOf [| 6 |] [| 0 |] |> ignore)
+        }
+
+        test "samples of weight zero teach nothing" {
+            use train = derivatives 16 12 1
+            use wrong = derivatives 16 12 1
+            (snd wrong.Output).Values.narrow(0L, 6L, 6L).mul_(-1.0.ToScalar()) |> ignore
+
+            let o = {
+                options 8 with
+                    Terms = [|
+                        LossTerms.distance "d" 1.0 FieldNorm.L2 {
+                            LossOptions.Default with
+                                SampleWeights = Some [| for i in 0..11 -> if i < 6 then 1.0 else 0.0 |]
+                        }
+                    |]
+            }
+
+            let learn data =
+                let model = network 1 1
+                OperatorTraining.fit o model data none null CancellationToken.None |> ignore
+                model
+
+            use a = learn train
+            use b = learn wrong
+            Expect.equal (bits a) (bits b) "the same operator"
+        }
+    ]
+
 let private refusals =
     testList "refusals" [
         test "data that do not fit the model" {
@@ -328,6 +413,10 @@ let private refusals =
             refused [ "16"; "3" ] (fun () -> fit model { options 1 with Strides = [| 3 |] })
             refused [ "Axis 0"; "6 modes"; "8 points" ] (fun () -> fit model { options 1 with Strides = [| 2 |] })
             refused [ "Epochs" ] (fun () -> fit model (options 0))
+
+            refused [ "Frames of 2 components"; "1 channels" ] (fun () ->
+                OperatorTraining.scaledStep train 2 model |> ignore)
+
             use single = train.To torch.float32
 
             refused [ "Float32"; "To" ] (fun () -> OperatorTraining.errors FieldNorm.L2 model single 4 |> ignore)
@@ -335,15 +424,29 @@ let private refusals =
     ]
 
 let private memory =
-    test "training and evaluation leave no tensor behind" {
+    test "training and evaluation leave no tensor behind, also where they are refused" {
         use train = derivatives 16 6 1
         use model = network 1 1
+
+        let wrongStride () =
+            refuses "3" (fun () ->
+                OperatorTraining.fit
+                    { options 1 with Strides = [| 2; 3 |] }
+                    model
+                    train
+                    none
+                    null
+                    CancellationToken.None
+                |> ignore)
+
+        wrongStride ()
         OperatorTraining.fit (options 1) model train none null CancellationToken.None |> ignore
         let before = Tensors.live ()
         OperatorTraining.fit (options 1) model train none null CancellationToken.None |> ignore
+        wrongStride ()
         OperatorTraining.errors FieldNorm.H1 model train 4 |> ignore
         (OperatorTraining.predict model train 4).Values.Dispose()
         Expect.equal (Tensors.live () - before) 0L "live tensors"
     }
 
-let all = testList "Operator training" [ poisson; fitting; refusals; memory ]
+let all = testList "Operator training" [ poisson; fitting; weighted; refusals; memory ]

@@ -4,19 +4,9 @@ module ResamplingTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private holds (results: LawResult seq) =
-    let failed = results |> Seq.filter (fun r -> not r.Holds) |> Seq.map string |> String.concat "\n"
-    Expect.equal failed "" "laws"
-
-let private message (part: string) (action: unit -> unit) =
-    try
-        action ()
-        failtest $"expected an error that says '{part}'"
-    with :? ArgumentException as error ->
-        Expect.stringContains error.Message part "the message"
 
 /// The real and the imaginary part resampled as one complex function.
 let private byComplex (sizes: int[]) (x: Tensor) =
@@ -26,14 +16,14 @@ let all =
     testList "spectral resampling" [
         for name, resample in [ "real", SpectralResampling.resample; "complex", byComplex ] do
             test $"{name}: one axis, odd and even, finer and coarser" {
-                holds (ResamplingLaws.all resample [| [| 1 |]; [| 2 |]; [| 5 |]; [| 8 |]; [| 9 |]; [| 16 |] |])
+                allHold (ResamplingLaws.all resample [| [| 1 |]; [| 2 |]; [| 5 |]; [| 8 |]; [| 9 |]; [| 16 |] |])
             }
 
             test $"{name}: two axes" {
-                holds (ResamplingLaws.all resample [| [| 6; 9 |]; [| 12; 8 |]; [| 7; 7 |]; [| 16; 16 |] |])
+                allHold (ResamplingLaws.all resample [| [| 6; 9 |]; [| 12; 8 |]; [| 7; 7 |]; [| 16; 16 |] |])
             }
 
-            test $"{name}: three axes" { holds (ResamplingLaws.all resample [| [| 4; 5; 6 |]; [| 8; 6; 7 |] |]) }
+            test $"{name}: three axes" { allHold (ResamplingLaws.all resample [| [| 4; 5; 6 |]; [| 8; 6; 7 |] |]) }
 
         test "the highest mode of an even grid is a cosine on a finer one, and two signs meet on a coarser one" {
             let wave (k: float) n =
@@ -99,8 +89,8 @@ let all =
         test "what it refuses" {
             let x = torch.ones ([| 4L; 4L |], dtype = torch.float64)
             let resample sizes (x: Tensor) () = SpectralResampling.resample sizes x |> ignore
-            message "[4, 4] and 3 sizes" (resample [| 2; 2; 2 |] x)
-            message "4 points to 0" (resample [| 4; 0 |] x)
-            message "Int64" (resample [| 2 |] (torch.ones ([| 4L |], dtype = torch.int64)))
+            refuses "[4, 4] and 3 sizes" (resample [| 2; 2; 2 |] x)
+            refuses "4 points to 0" (resample [| 4; 0 |] x)
+            refuses "Int64" (resample [| 2 |] (torch.ones ([| 4L |], dtype = torch.int64)))
         }
     ]

@@ -5,10 +5,10 @@ open System
 open System.Collections.Generic
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 let private scalar (x: float) = x.ToScalar()
 
 let private leaf (shape: int64[]) (phase: float) =

@@ -4,11 +4,10 @@ module SdeTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
 
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-let private fails (law: LawResult) = Expect.isFalse law.Holds (string law)
 let private scalar (x: float) = x.ToScalar()
 
 let private coarsest = [| 4; 8; 16; 32 |]

@@ -5,6 +5,7 @@ module SensitivityTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 
 // ---------------------------------------------------------------------------------------------------------- problems
@@ -192,8 +193,6 @@ let private ring = {
 }
 
 // ------------------------------------------------------------------------------------------------------------- tests
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 let private close name tolerance (actual: float) (expected: float) =
     let error = abs (actual - expected) / (1e-12 + abs expected)

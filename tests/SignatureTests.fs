@@ -4,10 +4,9 @@ module SignatureTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 /// Rough paths in closed form, (batch, points, channels).
 let private paths (batch: int) (points: int) (channels: int) =

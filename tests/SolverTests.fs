@@ -5,9 +5,8 @@ open System
 open System.Threading
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 let private options rtol : SolveOptions<float[]> = SolveOptions.create rtol rtol
 

@@ -4,9 +4,8 @@ module StiffTests
 open System
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
 
 let private options rtol atol : SolveOptions<float[]> = SolveOptions.create rtol atol
 

@@ -5,11 +5,9 @@ open System
 open System.Numerics
 open Continuum
 open Continuum.Properties
+open Claims
 open Expecto
 open TorchSharp
-
-let private holds (law: LawResult) = Expect.isTrue law.Holds (string law)
-let private fails (law: LawResult) = Expect.isFalse law.Holds (string law)
 
 // ------------------------------------------------------------------------------------------------------- symplectic
 

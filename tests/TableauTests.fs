@@ -4,6 +4,7 @@ open System
 open System.IO
 open System.Numerics
 open System.Text.Json
+open Claims
 open Expecto
 open FsCheck
 open Continuum
@@ -27,8 +28,6 @@ let private problem coefficients =
     match Tableau.create coefficients with
     | Ok _ -> failtest "the coefficients were accepted"
     | Error problem -> problem
-
-let private holds (result: LawResult) = Expect.isTrue result.Holds (string result)
 
 /// The coefficients with the number at an index shifted by a small exact amount.
 let private shift (amount: Rational) index (numbers: string[]) =

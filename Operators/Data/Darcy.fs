@@ -41,6 +41,8 @@ type DarcyOptions = {
     Forcing: float
     /// Discretisation.
     Scheme: DarcyScheme
+    /// Gives the coefficient at the kept points as means over the cells around them (OperatorDataset.Coarsen) instead of the values there.
+    CellMeans: bool
 } with
 
     /// 85 of 421 points, a in {12, 3}, alpha = 2, tau = 3, f = 1, harmonic means.
@@ -55,6 +57,7 @@ type DarcyOptions = {
         LogScale = 1.0
         Forcing = 1.0
         Scheme = DarcyScheme.Harmonic
+        CellMeans = false
     }
 
 /// Darcy flow by finite volumes around the nodes of a grid: coefficient and pressure at the same nodes, both ends included; the coefficient
@@ -210,10 +213,12 @@ module Darcy =
             else
                 pressure harmonic fine fine h h values (fun _ -> o.Forcing)
 
-        let u = Tensors.ofArray pressures a.shape torch.float64 torch.CPU
-        let kept = FieldParts.places (Array.init o.Grid (fun i -> int64 (i * every)))
-        let thin (x: Tensor) = x.index_select(1L, kept).index_select(2L, kept)
-        [| thin a; thin u |]
+        let points = Discretisation.Uniform(Domain.Cube(2, 1.0, Boundary.Open), [| fine; fine |])
+        let onFine (x: Tensor) = new Field(points, x.unsqueeze 1L)
+        let u = onFine (Tensors.ofArray pressures a.shape torch.float64 torch.CPU)
+        let reduce = if o.CellMeans then FieldParts.coarsen else FieldParts.stride
+        let kept = [| every; every |]
+        [| (reduce kept (onFine a)).Values.squeeze 1L; (FieldParts.stride kept u).Values.squeeze 1L |]
 
     /// Samples of the operator from `a` to `u`, both at Grid x Grid nodes of the open unit square. Under the published scheme values belong to cell
     /// centres and are given at the nodes of the same number, as the published data are used.
@@ -236,6 +241,7 @@ module Darcy =
                     "logScale", box o.LogScale
                     "forcing", box o.Forcing
                     "scheme", box (string o.Scheme)
+                    "cellMeans", box o.CellMeans
                 ]
                 g
 

@@ -192,6 +192,28 @@ module ForeignData =
         let times = if o.Times.Length = 0 then [||] else Array.skip (int k) o.Times
         new OperatorDataset(inputs, output, [||], null, Unchecked.defaultof<Field>, times, source)
 
+    /// Data to predict from: input functions on a domain whose output, of so many channels at the points of the first, is not known and stands as zero.
+    /// ArgumentException as `ofArrays`.
+    let ofInputs (domain: Domain) (names: string[]) (outputChannels: int) (arrays: NamedArray[]) : OperatorDataset =
+        ArgumentNullException.ThrowIfNull(names, nameof names)
+
+        if names.Length = 0 then
+            bad "Name at least one input array."
+
+        let o = {
+            ForeignOptions.Create(domain, names[0], names[0]) with
+                Inputs = names
+                OutputName = "image"
+        }
+
+        use given = ofArrays o arrays "input functions"
+        let first = snd given.Inputs[0]
+        let shape = first.Values.shape
+        let sizes = Array.append [| shape[0]; int64 outputChannels |] shape[2..]
+        let image = new Field(first.Discretisation, torch.zeros (sizes, dtype = Nullable o.DType))
+        let copies = given.Inputs |> Array.map (fun (name, f) -> name, FieldParts.convert o.DType f)
+        new OperatorDataset(copies, ("image", image), given.Source)
+
     /// Operator data from the arrays of a file.
     let load (path: string) (o: ForeignOptions) : OperatorDataset =
         let names = Array.append o.Inputs o.Outputs |> Array.distinct
@@ -199,18 +221,20 @@ module ForeignData =
 
     // ------------------------------------------------------------------------------------------ PDEBench
 
-    /// The axis of cell centres at these coordinates.
+    /// The number with few digits that single precision would round to this one, where there is such.
+    let private snapped (scale: float) (x: float) =
+        let digits = 6 - int (ceil (log10 scale))
+        let near = Math.Round(x, Math.Clamp(digits, 0, 15))
+        if abs (near - x) <= 2e-6 * scale then near else x
+
+    /// The axis of cell centres at these coordinates. Ends and lengths are rounded as single precision would: files of two resolutions have the same domain.
     let private axisOf (path: string) (name: string) (boundary: Boundary) (x: float[]) : Axis * PointLayout =
         if x.Length < 2 || not (x[x.Length - 1] > x[0]) then
             FileFormat.invalid path $"{FileFormat.quoted name} does not rise" "check the file"
 
         let h = (x[x.Length - 1] - x[0]) / float (x.Length - 1)
-        let length = h * float x.Length
-
-        if boundary = Boundary.Periodic then
-            Axis(x[0], length, boundary), PointLayout.Periodic
-        else
-            Axis(x[0] - 0.5 * h, length, boundary), PointLayout.Cells
+        let length = snapped (h * float x.Length) (h * float x.Length)
+        Axis(snapped length (x[0] - 0.5 * h), length, boundary), PointLayout.Cells
 
     let private coordinateNames = [| "x-coordinate"; "y-coordinate"; "z-coordinate" |]
 

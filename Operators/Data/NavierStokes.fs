@@ -152,6 +152,22 @@ module NavierStokes =
     let rightHandSide (viscosity: float) (drag: float) (forcing: Tensor) (w: Field) : Field =
         use _ = torch.NewDisposeScope()
         let n = SpectralEvolution.requireTorus 2 w
+
+        if not (isNull forcing) then
+            let shape, own = w.Values.shape, forcing.shape
+            let rest = Array.truncate (max 0 (own.Length - 2)) own
+
+            let fits =
+                own.Length >= 2
+                && own.Length <= shape.Length
+                && own[own.Length - 2 ..] = shape[shape.Length - 2 ..]
+                && Array.forall2 (fun f s -> f = 1L || f = s) rest shape[shape.Length - own.Length .. shape.Length - 3]
+                && forcing.dtype = w.Values.dtype
+
+            if not fits then
+                bad
+                    $"The forcing has shape {Tensors.shapeText forcing} and dtype {forcing.dtype}; it must have the points and the dtype of the vorticity, {Tensors.shapeText w.Values} {w.Values.dtype}, and broadcast to it."
+
         let m = multipliers n[0] n[1] w.Domain[0].Length w.Domain[1].Length
         let y = (SpectralEvolution.forward 2 w.Values).mul m.Kept
         let linear = m.Square.mul(-viscosity).sub drag

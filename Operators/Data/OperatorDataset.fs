@@ -86,8 +86,8 @@ module internal FieldParts =
             struct ((k - 1) / 2, n / k)
         | _ -> bad $"Axis {axis} has irregular points; every k-th point is taken of uniform points only."
 
-    /// Every k-th point of each axis, where that leaves points of the same layouts.
-    let stride (every: int[]) (field: Field) : Field =
+    /// Goes through the axes: the values along axis i, and the points that are left of it, from the first kept point and the number of kept ones.
+    let private along (every: int[]) (field: Field) (reduce: int -> AxisPoints -> int -> int -> Tensor -> Tensor) =
         let points = field.Discretisation
 
         if not points.IsProduct then
@@ -103,11 +103,56 @@ module internal FieldParts =
             points.Axes
             |> Array.mapi (fun i axis ->
                 let struct (first, count) = kept i axis every[i]
-                let index = places (Array.init count (fun j -> int64 (first + j * every[i])))
-                values <- values.index_select (int64 (i + 2), index)
+                values <- reduce i axis first count values
                 AxisPoints.Uniform(axis.Axis, count, axis.Layout))
 
         new Field(Discretisation.Product axes, values.MoveToOuterDisposeScope())
+
+    /// Every k-th point of each axis, where that leaves points of the same layouts.
+    let stride (every: int[]) (field: Field) : Field =
+        along every field (fun i _ first count values ->
+            let index = places (Array.init count (fun j -> int64 (first + j * every[i])))
+            values.index_select (int64 (i + 2), index))
+
+    /// The mean over the cell of width k around each of the points first, first + k, ..., as weights of all n points, row by row: each point stands for the cell
+    /// of width 1 around it, and cells end where an axis does.
+    let private cellMeans (points: AxisPoints) (k: int) (first: int) (count: int) : float[] =
+        let n = points.Count
+        let weights = Array.zeroCreate (count * n)
+
+        let start, stop =
+            match points.Layout with
+            | PointLayout.Nodes -> 0.0, float (n - 1)
+            | _ -> Double.NegativeInfinity, Double.PositiveInfinity
+
+        for j in 0 .. count - 1 do
+            let centre = first + j * k
+            let from, upTo = max start (float centre - 0.5 * float k), min stop (float centre + 0.5 * float k)
+
+            for at in centre - k / 2 .. centre + k / 2 do
+                let covered = min upTo (float at + 0.5) - max from (float at - 0.5)
+
+                if covered > 0.0 then
+                    let place = j * n + ((at + n) % n)
+                    weights[place] <- weights[place] + covered / (upTo - from)
+
+        weights
+
+    /// Means over the cells around every k-th point of each axis: what is left of a function that the coarser points cannot resolve.
+    let coarsen (every: int[]) (field: Field) : Field =
+        along every field (fun i axis first count values ->
+            if axis.Layout = PointLayout.Interior && every[i] > 1 then
+                bad $"Axis {i} has {axis}: means over cells are taken at nodes, cells and periodic points."
+
+            let weights =
+                Tensors.ofArray
+                    (cellMeans axis every[i] first count)
+                    [| int64 count; int64 axis.Count |]
+                    values.dtype
+                    values.device
+
+            let dim = int64 (i + 2)
+            (Tensors.matmul (values.transpose (dim, -1L)) (weights.t ())).transpose(dim, -1L))
 
     /// The same functions in another dtype, as a copy.
     let convert (dtype: torch.ScalarType) (field: Field) : Field =
@@ -302,6 +347,25 @@ type OperatorDataset
     member _.Stride(every: int[]) : OperatorDataset =
         ArgumentNullException.ThrowIfNull(every, nameof every)
         part (FieldParts.stride every) (fun x -> x.clone ())
+
+    /// The same points as Stride leaves, with the input functions as means over the cells around them, and the output's values there. For rough inputs, such as
+    /// coefficients that jump between the points: values at coarse points do not determine the output, means do so better. ArgumentException as Stride, for
+    /// interior points, and for data with a mask.
+    member _.Coarsen(every: int[]) : OperatorDataset =
+        ArgumentNullException.ThrowIfNull(every, nameof every)
+
+        if not (none mask) then
+            bad "Means over cells of data with a mask are not defined here: cells may be partly masked. Take Stride."
+
+        new OperatorDataset(
+            inputs |> Array.map (fun (name, field) -> name, FieldParts.coarsen every field),
+            (fst output, FieldParts.stride every (snd output)),
+            parameterNames,
+            (if isNull parameters then null else parameters.clone ()),
+            mask,
+            times,
+            source
+        )
 
     /// The same data in float32 or float64, as a copy.
     member _.To(dtype: torch.ScalarType) : OperatorDataset =

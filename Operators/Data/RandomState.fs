@@ -57,7 +57,16 @@ type RandomState = {
 module internal RandomStates =
 
     /// The number of functions on each axis.
-    let modes (s: RandomState) : int[] = GaussianField.modesOn s.Law s.Points
+    let modes (s: RandomState) : int[] =
+        let modes = GaussianField.modesOn s.Law s.Points
+
+        match Array.tryFindIndex (fun m -> m < 1) modes with
+        | Some i ->
+            raise (
+                ArgumentException
+                    $"Axis {i} has {s.Points.Axes[i]}, which hold no function of the axis's series; take at least three."
+            )
+        | None -> modes
 
     /// Coefficients (1, modes) of a sample; `stream` tells the functions of one sample apart.
     let coefficients (s: RandomState) (g: Generation) (stream: int) (sample: int) : Tensor =

@@ -30,6 +30,8 @@ internal static class OperatorCases
             ("energy spectra of operator data", Spectra),
             ("bad arguments of operators are named", Refuses),
             ("a training of an operator can be cancelled and resumed", Resumes),
+            ("options that a kind has no use for are refused", Idle),
+            ("an operator is applied to arrays whose output is not known", Unknown),
             ("operators leave no tensor behind", Clean),
         ];
 
@@ -205,6 +207,71 @@ internal static class OperatorCases
         }
     }
 
+    private static void Idle()
+    {
+        using OperatorData data = Derivatives(4, 16, 1);
+        foreach (
+            (OperatorOptions options, string name) in new (OperatorOptions, string)[]
+            {
+                (s_quick with { Rank = 0.3 }, "Rank"),
+                (s_quick with { Kind = OperatorKind.Uno, Layers = 4, Mlp = 2 }, "Mlp"),
+                (s_quick with { Kind = OperatorKind.Uno }, "Layers"),
+                (new() { Kind = OperatorKind.DeepONet, Normalised = true }, "Normalised"),
+                (new() { Kind = OperatorKind.DeepONet, Residual = true }, "Residual"),
+                (new() { Kind = OperatorKind.DeepONet, Modes = [4] }, "Modes"),
+                (s_quick with { Unroll = 2 }, "Unroll"),
+            }
+        )
+        {
+            string message = Check.Throws<ArgumentException>(() => OperatorTrainer.Fit(data, options)).Message;
+            Check.Holds(message, name);
+            Check.Holds(message, "default");
+        }
+    }
+
+    private static void Unknown()
+    {
+        using OperatorData data = Derivatives(12, 24, 1);
+        using OperatorModel model = OperatorTrainer.Fit(data, s_quick with { Epochs = 2 });
+        using OperatorData known = model.Predict(data);
+        FunctionArray f = new("f", [12, 24], data.Values("f"));
+        using OperatorData images = model.Predict([f]);
+        Check.That(images.Values("image").SequenceEqual(known.Values("slope")), $"the same images");
+        Check.That(images.Values("f").SequenceEqual(known.Values("f")), $"the same inputs");
+        using OperatorData finer = model.Predict([f], sizes: [48]);
+        Check.Same(finer.Output.Points[0], 48, "points");
+        Check.Holds(Check.Throws<ArgumentException>(() => model.Predict([new("f", [1, 2, 24], new double[48])])).Message, "[2]");
+        Check.Throws<ArgumentException>(() => model.Predict([]));
+        string file = Path.Combine(Path.GetTempPath(), $"images-{Guid.NewGuid():N}.npz");
+        try
+        {
+            data.Save(file);
+            string name = OperatorData.Arrays(file).Keys.First(key => key.Contains("input", StringComparison.Ordinal) && key.EndsWith("values", StringComparison.Ordinal));
+            using OperatorData read = model.PredictArrays(file, [name]);
+            Check.That(read.Values("image").SequenceEqual(known.Values("slope")), $"from arrays of a file");
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        // With a parameter and a mask.
+        double[] ones = [.. Enumerable.Repeat(1.0, 4 * 9)];
+        FunctionArray flat = new("f", [4, 9], ones);
+        FunctionArray mask = new("mask", [9], [1, 1, 1, 1, 1, 1, 0, 0, 0]);
+        SampleParameter c = new("c", [1, 2, 3, 4]);
+        using OperatorData cases = OperatorData.FromArrays([flat], new("u", [4, 9], ones), 1, parameters: [c], mask: mask);
+        using OperatorModel other = OperatorTrainer.Fit(cases, s_quick with { Modes = [3], Epochs = 1 });
+        using OperatorData a = other.Predict(cases);
+        using OperatorData b = other.Predict([flat], [c], mask);
+        Check.That(a.Values("u").SequenceEqual(b.Values("image")), $"with parameters and mask");
+        int threads = ContinuumRuntime.Threads;
+        ContinuumRuntime.Threads = 1;
+        Check.Same(ContinuumRuntime.Threads, 1, "threads");
+        ContinuumRuntime.Threads = threads;
+        Check.Throws<ArgumentOutOfRangeException>(() => ContinuumRuntime.Threads = 0);
+    }
+
     private static void Clean()
     {
         using OperatorData data = Derivatives(4, 16, 1);
@@ -212,6 +279,7 @@ internal static class OperatorCases
         {
             using OperatorModel model = OperatorTrainer.Fit(data, s_quick with { Epochs = 1 }, data);
             using OperatorData images = model.PredictAt(data, 20);
+            using OperatorData others = model.Predict([new("f", [4, 16], data.Values("f"))]);
             _ = model.Evaluate(data);
             _ = images.Spectrum("slope");
             _ = OperatorTrainer.Check(data, s_quick);
