@@ -298,7 +298,7 @@ public sealed class OperatorData : IDisposable
     private static Core.NamedArray Array(FunctionArray array)
     {
         ArgumentNullException.ThrowIfNull(array);
-        return Core.NamedArray.FromDoubles(array.Name, [.. array.Shape.Select(size => (long)size)], array.Values);
+        return array.ToNamed();
     }
 
     internal static IReadOnlyList<BoundaryCondition?> BoundariesOf(Core.Domain domain) =>

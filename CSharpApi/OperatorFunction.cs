@@ -1,4 +1,10 @@
+extern alias core;
+
+using System;
 using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using Core = core::Continuum;
 
 namespace Continuum;
 
@@ -26,7 +32,29 @@ public sealed record OperatorFunction(
 /// <param name="Name">The name of the function.</param>
 /// <param name="Shape">The sizes, outermost first.</param>
 /// <param name="Values">The numbers, the last index fastest.</param>
-public sealed record FunctionArray(string Name, IReadOnlyList<int> Shape, double[] Values);
+public sealed record FunctionArray(string Name, IReadOnlyList<int> Shape, double[] Values)
+{
+    /// <summary>Writes the array to a .npz file, under its name, or a .npy file; whole or not at all.</summary>
+    /// <exception cref="ArgumentException">Another ending, or a shape that does not hold as many values.</exception>
+    /// <exception cref="IOException">The file could not be written; an old one is unchanged.</exception>
+    public void Save(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        switch (Path.GetExtension(path).ToUpperInvariant())
+        {
+            case ".NPZ":
+                Core.Npz.Write(path, [ToNamed()]);
+                break;
+            case ".NPY":
+                Core.Npy.Write(path, ToNamed());
+                break;
+            default:
+                throw new ArgumentException($"'{path}' has an ending that arrays are not written with; give .npz or .npy.");
+        }
+    }
+
+    internal Core.NamedArray ToNamed() => Core.NamedArray.FromDoubles(Name, [.. Shape.Select(size => (long)size)], Values);
+}
 
 /// <summary>A number of the equation that varies from sample to sample.</summary>
 /// <param name="Name">Its name.</param>

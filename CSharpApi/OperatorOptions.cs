@@ -51,6 +51,15 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Modes kept on each axis: one number for all axes, or one for each. A grid must hold them: 2 modes - 1 points on a periodic axis.</summary>
     public IReadOnlyList<int> Modes { get; init; } = [12];
 
+    /// <summary>
+    /// Modes in use at first, fewer than <see cref="Modes"/>, one number for all axes or one for each; null starts with all. Training takes the others into use one
+    /// after another over the share <see cref="Growth"/> of its iterations. George et al. 2024.
+    /// </summary>
+    public IReadOnlyList<int>? FirstModes { get; init; }
+
+    /// <summary>The share of the iterations after which all modes are in use, where <see cref="FirstModes"/> are given. Default: one half.</summary>
+    public double Growth { get; init; } = 0.5;
+
     /// <summary>Channels inside; the hidden width of a <see cref="OperatorKind.DeepONet"/> is four times this.</summary>
     public int Width { get; init; } = 32;
 
@@ -133,6 +142,8 @@ public sealed record OperatorOptions : TrainingSettings
         bool isFno = Kind is OperatorKind.Fno or OperatorKind.Tfno;
         string kind = $"for a {Kind}";
         Refuse(!isFno && Layers != usual.Layers, nameof(Layers), kind);
+        Refuse(!isFno && FirstModes is not null, nameof(FirstModes), kind);
+        Refuse(FirstModes is null && Growth != usual.Growth, nameof(Growth), "without FirstModes");
         Refuse(!isFno && Mlp != usual.Mlp, nameof(Mlp), kind);
         Refuse(Kind != OperatorKind.Tfno && Rank != usual.Rank, nameof(Rank), kind);
         if (Kind == OperatorKind.DeepONet)
@@ -164,13 +175,16 @@ public sealed record OperatorOptions : TrainingSettings
             [.. Strides],
             (Core.ResolutionPlan)(int)Resolutions,
             (Core.BoxSymmetries)(int)Symmetries,
+            FirstModes is null ? 0 : Growth,
             new Core.RolloutOptions(Unroll, Pushforward, Noise)
         );
 
-    internal int[] AxisModes(int dimension) =>
-        Modes.Count == dimension ? [.. Modes]
-        : Modes.Count == 1 ? [.. Enumerable.Repeat(Modes[0], dimension)]
-        : throw new ArgumentException($"The domain has {dimension} axes and Modes {Modes.Count} numbers; give one for all or one for each.");
+    internal int[] AxisModes(int dimension) => ForAxes(nameof(Modes), Modes, dimension);
+
+    private static int[] ForAxes(string name, IReadOnlyList<int> numbers, int dimension) =>
+        numbers.Count == dimension ? [.. numbers]
+        : numbers.Count == 1 ? [.. Enumerable.Repeat(numbers[0], dimension)]
+        : throw new ArgumentException($"The domain has {dimension} axes and {name} {numbers.Count} numbers; give one for all or one for each.");
 
     internal Core.FnoOptions Fno(int dimension) =>
         new(
@@ -182,7 +196,7 @@ public sealed record OperatorOptions : TrainingSettings
             weights: Kind == OperatorKind.Tfno ? Core.SpectralWeightKind.Tucker : Core.SpectralWeightKind.Dense,
             rank: Rank,
             padding: Padding,
-            firstModes: [],
+            firstModes: FirstModes is null ? [] : ForAxes(nameof(FirstModes), FirstModes, dimension),
             skip: Core.OperatorSkip.Linear,
             mlp: Mlp,
             norm: Normalised ? Core.FunctionNormKind.Instance : Core.FunctionNormKind.None,

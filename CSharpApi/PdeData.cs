@@ -123,6 +123,17 @@ public static class PdeData
         return new(Core.Wave.generate(equation, Generation(o)));
     }
 
+    /// <summary>Gaussian random fields, without an equation: inputs for an operator, coefficients or initial states of one's own.</summary>
+    /// <param name="options">Null for the defaults.</param>
+    /// <returns>The array `g` of shape (samples, points of each axis).</returns>
+    public static FunctionArray RandomFields(RandomFieldOptions? options = null)
+    {
+        RandomFieldOptions o = options ?? new();
+        Core.RandomState state = State(o);
+        using Core.Field field = Core.GaussianField.sample(state.Law, state.Points, Generation(o));
+        return new("g", [o.Samples, .. Enumerable.Repeat(o.Grid, o.Dimension)], Core.Tensors.toArray(field.Values));
+    }
+
     internal static Core.Boundary Boundary(BoundaryCondition? condition) =>
         condition switch
         {

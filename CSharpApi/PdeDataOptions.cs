@@ -1,6 +1,9 @@
+extern alias core;
+
 using System;
 using System.Collections.Generic;
 using System.Threading;
+using Core = core::Continuum;
 
 namespace Continuum;
 
@@ -257,6 +260,32 @@ public abstract record RandomStateOptions : PdeDataOptions
 
     /// <summary>Whether the functions have mean zero, where constants satisfy the conditions. Default: true.</summary>
     public bool ZeroMean { get; init; } = true;
+}
+
+/// <summary>Gaussian random fields with covariance Sigma² (-Laplace + Tau²)^-Alpha on a box with equal sides.</summary>
+public sealed record RandomFieldOptions : RandomStateOptions
+{
+    /// <summary>
+    /// Fields whose covariance is near to Matérn's of this smoothness ν, correlation length and variance, where the length is short against the box:
+    /// Alpha = ν + dimension / 2, Tau = √(2ν) / length.
+    /// </summary>
+    /// <param name="smoothness">ν: 0.5 is the exponential covariance, larger is smoother.</param>
+    /// <param name="correlationLength">The length over which values are alike.</param>
+    /// <param name="variance">The variance at a point.</param>
+    /// <param name="dimension">1, 2 or 3.</param>
+    /// <exception cref="ArgumentException">A number is not positive, or the dimension is not 1, 2 or 3.</exception>
+    public static RandomFieldOptions Matern(double smoothness, double correlationLength, double variance = 1, int dimension = 2)
+    {
+        Core.GaussianFieldOptions law = Core.GaussianField.matern(Core.Domain.Torus(dimension), smoothness, correlationLength, variance);
+        return new()
+        {
+            Dimension = dimension,
+            Sigma = law.Sigma,
+            Tau = law.Tau,
+            Alpha = law.Alpha,
+            ZeroMean = law.ZeroMean,
+        };
+    }
 }
 
 /// <summary>-Laplace u = f for random f, solved exactly in series.</summary>

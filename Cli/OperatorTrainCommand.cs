@@ -70,6 +70,7 @@ internal static class OperatorTrainCommand
     private static readonly Option<double?> s_validation = Arguments.Share("--validation", "The share of the training samples that decide which parameters are kept; 0% keeps the last [default: 10%]");
     private static readonly Option<string?> s_model = Arguments.Choice("--model", "fno, tfno (factorised weights), uno or deeponet [default: fno]", s_models.Keys);
     private static readonly Option<int[]?> s_modes = Arguments.Integers("--modes", "Modes kept on all axes, or on each [default: 12]");
+    private static readonly Option<int[]?> s_firstModes = Arguments.Integers("--first-modes", "Modes in use at first; the others follow one by one over half of the training");
     private static readonly Option<int?> s_width = Arguments.Integer("--width", "Channels inside [default: 32]");
     private static readonly Option<int?> s_layers = Arguments.Integer("--layers", "Blocks of fno and tfno [default: 4]");
     private static readonly Option<double?> s_padding = Arguments.Number("--padding", "On axes without conditions kernels have a period of (1 + this) lengths [default: 0.25]", "x", positive: true);
@@ -109,7 +110,7 @@ internal static class OperatorTrainCommand
     {
         Command command = new("train", "Learns an operator from samples and compares it with others.")
         {
-            s_data, s_test, s_split, s_validation, s_model, s_modes, s_width, s_layers, s_padding, s_epochs, s_batch, s_rate, s_float64, s_loss, s_balance, s_strides,
+            s_data, s_test, s_split, s_validation, s_model, s_modes, s_firstModes, s_width, s_layers, s_padding, s_epochs, s_batch, s_rate, s_float64, s_loss, s_balance, s_strides,
             s_curriculum, s_history, s_unroll, s_pushforward, s_noise, s_seed, s_threads, s_symmetries, s_device, s_out, s_resume, s_noPlot, s_quiet,
         };
         command.SetAction(parsed => OperatorTrainRun.Run(Read(parsed)));
@@ -123,8 +124,8 @@ internal static class OperatorTrainCommand
         Refuse(parsed, parsed.GetValue(s_test) is not null, "with --test", s_split);
         Refuse(parsed, parsed.GetValue(s_history) is null, "without --history", s_unroll, s_pushforward, s_noise);
         Refuse(parsed, parsed.GetValue(s_strides) is not { Length: > 1 }, "without several --strides", s_curriculum);
-        Refuse(parsed, model == "deeponet", "for the model deeponet", s_modes, s_layers, s_padding);
-        Refuse(parsed, model == "uno", "for the model uno", s_layers);
+        Refuse(parsed, model == "deeponet", "for the model deeponet", s_modes, s_firstModes, s_layers, s_padding);
+        Refuse(parsed, model == "uno", "for the model uno", s_firstModes, s_layers);
         return new()
         {
             Data = parsed.GetValue(s_data)!,
@@ -148,6 +149,7 @@ internal static class OperatorTrainCommand
         {
             Kind = kind,
             Modes = Arguments.Given(parsed, s_modes) ?? o.Modes,
+            FirstModes = Arguments.Given(parsed, s_firstModes),
             Width = parsed.GetValue(s_width) ?? o.Width,
             Layers = parsed.GetValue(s_layers) ?? o.Layers,
             Padding = parsed.GetValue(s_padding) ?? o.Padding,

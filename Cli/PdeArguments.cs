@@ -33,6 +33,10 @@ internal sealed record PdeArguments
 
     internal double? Sigma { get; init; }
 
+    internal double? Smoothness { get; init; }
+
+    internal double? Correlation { get; init; }
+
     internal double? Viscosity { get; init; }
 
     internal double? Speed { get; init; }
@@ -82,6 +86,7 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
         new("poisson", "from the source to the solution, exact", a => State(a, new PoissonOptions()), s_state),
         new("heat", "from the initial state to later ones, exact", Heat, [.. s_state, "--viscosity", "--times"]),
         new("advection", "transport at speed 1 along each axis, exact", Advection, [.. s_state, "--speed", "--times"]),
+        new("random-field", "Gaussian random functions alone, an array `g` in a .npz or .npy file", Fields, [.. s_state, "--smoothness", "--correlation"]),
         new("wave", "from the initial state to later ones with their velocities, exact", Wave, [.. s_state, "--speed", "--times"]),
     ];
 
@@ -167,6 +172,22 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
             Tau = a.Tau ?? o.Tau,
             Alpha = a.Alpha ?? o.Alpha,
         };
+
+    private static RandomFieldOptions Fields(PdeArguments a)
+    {
+        if (a.Smoothness is null && a.Correlation is null)
+        {
+            return (RandomFieldOptions)State(a, new RandomFieldOptions());
+        }
+
+        if (a.Smoothness is not { } smoothness || a.Correlation is not { } length || (a.Alpha ?? a.Tau ?? a.Sigma) is not null)
+        {
+            throw new UsageException("a Matern field has --smoothness and --correlation, and neither --alpha, --tau nor --sigma");
+        }
+
+        RandomFieldOptions o = RandomFieldOptions.Matern(smoothness, length, dimension: a.Dimension ?? 2);
+        return o with { Grid = a.Grid ?? o.Grid, Length = a.Length ?? o.Length, Boundary = a.Boundary ?? o.Boundary };
+    }
 
     private static HeatOptions Heat(PdeArguments a)
     {

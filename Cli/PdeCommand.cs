@@ -22,6 +22,7 @@ internal static class PdeCommand
           continuum pde generate burgers --n 100 --grid 1024 --times 0.5,1 --out burgers.h5
           continuum pde generate navier-stokes --n 10 --viscosity 1e-3 --times 11,12,13,14,15 --out flow.npz --float32
           continuum pde generate wave --dimension 2 --boundary dirichlet --grid 65 --out wave.h5
+          continuum pde generate random-field --n 100 --grid 128 --smoothness 1.5 --correlation 0.1 --out fields.npz
           continuum pde info darcy.h5
           continuum pde convert burgers_data_R10.mat --input a --output u --dimension 1 --boundary periodic --out burgers.h5
 
@@ -46,6 +47,8 @@ internal static class PdeCommand
     private static readonly Option<double?> s_alpha = Arguments.Number("--alpha", "Exponent of the random function's covariance", "x", positive: true);
     private static readonly Option<double?> s_tau = Arguments.Number("--tau", "Its inverse length", "x", positive: true);
     private static readonly Option<double?> s_sigma = Arguments.Number("--sigma", "The factor of its standard deviation", "x", positive: true);
+    private static readonly Option<double?> s_smoothness = Arguments.Number("--smoothness", "Smoothness of a Matern field, 0.5 for the exponential covariance", "x", positive: true);
+    private static readonly Option<double?> s_correlation = Arguments.Number("--correlation", "Correlation length of a Matern field of variance 1", "x", positive: true);
     private static readonly Option<double?> s_viscosity = Arguments.Number("--viscosity", "Viscosity or diffusivity", "x", positive: true);
     private static readonly Option<double?> s_speed = Arguments.Number("--speed", "Speed of waves or transport", "x", positive: true);
     private static readonly Option<double[]?> s_times = Numbers("--times", "Times of the output, rising");
@@ -65,7 +68,7 @@ internal static class PdeCommand
     private static readonly Option[] s_special =
     [
         s_fineGrid, s_dimension, s_boundary, s_length, s_alpha, s_tau, s_sigma, s_viscosity, s_speed, s_times, s_inputTimes, s_step, s_spinUp, s_forcing,
-        s_high, s_low, s_lognormal, s_literature, s_cellMeans,
+        s_high, s_low, s_lognormal, s_literature, s_cellMeans, s_smoothness, s_correlation,
     ];
 
     internal static Command Create()
@@ -164,6 +167,8 @@ internal static class PdeCommand
             Alpha = parsed.GetValue(s_alpha),
             Tau = parsed.GetValue(s_tau),
             Sigma = parsed.GetValue(s_sigma),
+            Smoothness = parsed.GetValue(s_smoothness),
+            Correlation = parsed.GetValue(s_correlation),
             Viscosity = parsed.GetValue(s_viscosity),
             Speed = parsed.GetValue(s_speed),
             Times = Given(parsed.GetValue(s_times)),

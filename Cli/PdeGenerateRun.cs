@@ -11,20 +11,20 @@ namespace Continuum.Cli;
 internal static class PdeGenerateRun
 {
     private static readonly string[] s_endings = [".h5", ".hdf5", ".npz"];
+    private static readonly string[] s_arrayEndings = [".npz", ".npy"];
 
     internal static int Run(PdeArguments arguments)
     {
-        CheckFile(arguments.Out);
+        bool isArray = arguments.Kind.Options(arguments) is RandomFieldOptions;
+        CheckFile(arguments.Out, isArray ? s_arrayEndings : s_endings);
         using Interruption interruption = new();
         Stopwatch watch = Stopwatch.StartNew();
         try
         {
-            using OperatorData data = Generate(arguments, interruption);
-            interruption.Token.ThrowIfCancellationRequested();
-            data.Save(arguments.Out);
+            string summary = isArray ? GenerateArray(arguments, interruption) : GenerateData(arguments, interruption);
             if (!arguments.Quiet)
             {
-                Console.WriteLine($"{arguments.Kind.Name}: {PdeInfo.Summary(data)}");
+                Console.WriteLine($"{arguments.Kind.Name}: {summary}");
                 Console.WriteLine($"{arguments.Out}: {Size(arguments.Out)}, {Cli.Numbers.Duration(watch.Elapsed)}");
             }
 
@@ -52,12 +52,28 @@ internal static class PdeGenerateRun
         return bytes < 1e6 ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e3:0.0} kB") : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:0.0} MB");
     }
 
-    private static OperatorData Generate(PdeArguments arguments, Interruption interruption) =>
+    private static string GenerateData(PdeArguments arguments, Interruption interruption)
+    {
+        using OperatorData data = Generate(arguments, interruption, PdeKind.Generate);
+        interruption.Token.ThrowIfCancellationRequested();
+        data.Save(arguments.Out);
+        return PdeInfo.Summary(data);
+    }
+
+    private static string GenerateArray(PdeArguments arguments, Interruption interruption)
+    {
+        FunctionArray fields = Generate(arguments, interruption, options => PdeData.RandomFields((RandomFieldOptions)options));
+        interruption.Token.ThrowIfCancellationRequested();
+        fields.Save(arguments.Out);
+        return $"{arguments.Samples} samples, {fields.Name} ({string.Join(" x ", fields.Shape.Skip(1))})";
+    }
+
+    private static T Generate<T>(PdeArguments arguments, Interruption interruption, Func<PdeDataOptions, T> make) =>
         PdeProgressView.Run(
             arguments.Quiet,
             arguments.Kind.Name,
             progress =>
-                PdeKind.Generate(
+                make(
                     arguments.Kind.Options(arguments) with
                     {
                         Samples = arguments.Samples,
@@ -70,12 +86,14 @@ internal static class PdeGenerateRun
                 )
         );
 
-    /// <summary>Refuses, before anything is computed, a file that could not be written.</summary>
-    internal static void CheckFile(string path)
+    /// <summary>Refuses, before anything is computed, a file of operator data that could not be written.</summary>
+    internal static void CheckFile(string path) => CheckFile(path, s_endings);
+
+    private static void CheckFile(string path, string[] endings)
     {
-        if (!s_endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
+        if (!endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
         {
-            throw new UsageException($"--out wants a file ending in .h5, .hdf5 or .npz, not '{path}'");
+            throw new UsageException($"--out wants a file ending in {string.Join(", ", endings[..^1])} or {endings[^1]}, not '{path}'");
         }
 
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;

@@ -179,7 +179,7 @@ module LatentSdeFit =
 
         {
             Kind = LatentSdeModel.CheckpointKind
-            Config = LatentSdeText.toJson model.Config
+            Config = fun () -> LatentSdeText.toJson model.Config
             Fingerprint = [
                 "model", LatentSdeText.toJson model.Config
                 "observationNoise", o.ObservationNoise

@@ -235,7 +235,7 @@ module internal NeuralCdeTraining =
 
         let task: TrainingTask = {
             Kind = NeuralCdeModel.CheckpointKind
-            Config = NeuralCdeConfig.toJson config
+            Config = fun () -> NeuralCdeConfig.toJson config
             Fingerprint = fingerprint options config data
             Objectives = [|
                 {

@@ -282,7 +282,7 @@ module NeuralSdeFit =
 
         {
             Kind = NeuralSdeModel.CheckpointKind
-            Config = NeuralSdeText.toJson model.Config
+            Config = fun () -> NeuralSdeText.toJson model.Config
             Fingerprint = [
                 "model", NeuralSdeText.toJson model.Config
                 "penalty", weight

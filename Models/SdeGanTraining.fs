@@ -207,7 +207,7 @@ module SdeGanFit =
 
         {
             Kind = SdeGanModel.CheckpointKind
-            Config = SdeGanText.toJson model.Config
+            Config = fun () -> SdeGanText.toJson model.Config
             Fingerprint = [
                 "model", SdeGanText.toJson model.Config
                 "initialGain", o.InitialGain

@@ -52,8 +52,8 @@ type internal TrainingObjective = {
 type internal TrainingTask = {
     /// Kind of the model's checkpoints.
     Kind: string
-    /// The model's configuration as JSON.
-    Config: string
+    /// The model's configuration as JSON, as it is now: training may change it.
+    Config: unit -> string
     /// What the result depends on besides the options, such as a digest of the data: names and values.
     Fingerprint: (string * obj) list
     /// The losses, in the order in which they alternate.
@@ -222,7 +222,7 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
 
             let checkpoint: Checkpoint = {
                 Kind = task.Kind
-                Config = task.Config
+                Config = task.Config()
                 Training = TrainingState.write fingerprint finished averaged
                 Tensors = [|
                     for name, parameter in parameters do

@@ -52,6 +52,9 @@ type OperatorTrainingOptions = {
     Resolutions: ResolutionPlan
     /// Symmetries of the equation.
     Symmetries: BoxSymmetries
+    /// The share of the iterations over which a Fourier neural operator takes its waiting modes into use, from FnoOptions.FirstModes to all, one after another
+    /// (incremental spectral learning: George et al. 2024); 0 leaves the modes as they are.
+    Growth: float
     /// For operators of motions.
     Rollout: RolloutOptions
 } with
@@ -74,6 +77,7 @@ type OperatorTrainingOptions = {
         Strides = [| 1 |]
         Resolutions = ResolutionPlan.Mixed
         Symmetries = BoxSymmetries.None
+        Growth = 0.0
         Rollout = RolloutOptions.Default
     }
 
@@ -220,6 +224,9 @@ module OperatorTraining =
         if not (o.Rollout.Noise >= 0.0 && Double.IsFinite o.Rollout.Noise) then
             bad $"Noise must not be negative; got {o.Rollout.Noise}."
 
+        if not (o.Growth >= 0.0 && o.Growth <= 1.0) then
+            bad $"Growth is a share of the iterations, from 0 to 1; got {o.Growth}."
+
         if o.Strides.Length = 0 then
             bad "Training needs at least one stride; 1 takes all points."
 
@@ -227,6 +234,37 @@ module OperatorTraining =
         |> Array.iteri (fun i s ->
             if s < 1 then
                 bad $"Stride {i} is {s}; strides are at least 1.")
+
+    /// The Fourier neural operator inside of wrappers.
+    let rec private fourier (model: NeuralOperator) : Fno voption =
+        match model with
+        | :? Fno as fno -> ValueSome fno
+        | :? ScaledOperator as scaled -> fourier scaled.Inner
+        | :? Autoregressive as motion -> fourier motion.Inner
+        | _ -> ValueNone
+
+    /// What takes modes into use before an iteration: the numbers depend on the iteration alone, so that a resumed training has the same.
+    let private growing (o: OperatorTrainingOptions) (model: NeuralOperator) : int -> unit =
+        if o.Growth = 0.0 then
+            ignore
+        else
+            match fourier model with
+            | ValueSome fno when fno.ActiveModes <> fno.Options.Modes ->
+                let first, all = fno.ActiveModes, fno.Options.Modes
+                let until = o.Growth * float o.Loop.Iterations
+
+                fun iteration ->
+                    let wanted =
+                        Array.map2
+                            (fun a b -> a + min (b - a) (int (float (b - a + 1) * float iteration / until)))
+                            first
+                            all
+
+                    if wanted <> fno.ActiveModes then
+                        fno.Grow wanted
+            | _ ->
+                bad
+                    "Growth takes waiting modes of an Fno into use, and there are none: give FnoOptions.FirstModes fewer modes than Modes, or set Growth = 0."
 
     let private maskOf (input: OperatorInput) (truth: Field) =
         if isNull (box input.Mask) then
@@ -425,7 +463,10 @@ module OperatorTraining =
 
                 strided[int (drawn.ToInt64())]
 
+        let grow = growing o model
+
         let loss (step: TrainingStep) : Tensor =
+            grow step.Iteration
             let data = resolution step
             let indices = batches.At step.Iteration
             step.Count(int64 indices.Length)
@@ -445,7 +486,7 @@ module OperatorTraining =
 
         {
             Kind = OperatorFile.checkpointKind
-            Config = OperatorFile.config model
+            Config = fun () -> OperatorFile.config model
             Fingerprint = [
                 "epochs", box o.Epochs
                 "terms", box (o.Terms |> Array.map (fun t -> $"{t.Name} x {t.Weight:r}"))
@@ -453,6 +494,7 @@ module OperatorTraining =
                 "strides", box o.Strides
                 "resolutions", box o.Resolutions
                 "symmetries", box o.Symmetries
+                "growth", box o.Growth
                 "unroll", box o.Rollout.Unroll
                 "pushforward", box o.Rollout.Pushforward
                 "noise", box o.Rollout.Noise

@@ -58,6 +58,25 @@ let tests =
                 Expect.equal (Tensors.toArray (snd theirs.Inputs[0]).Values) starts "values of MATLAB")
         }
 
+        test "random fields alone, as an array" {
+            inFolder (fun folder ->
+                let fields more = generate folder ([ "random-field"; "--n"; "3"; "--grid"; "12" ] @ more)
+                expect 0 (fields [ "--dimension"; "1"; "--boundary"; "neumann"; "--out"; "g.npz" ])
+                let g = Npz.Read(Path.Combine(folder, "g.npz")) |> Array.exactlyOne
+                Expect.equal (g.Name, g.Shape) ("g", [| 3L; 12L |]) "the array"
+                let state = RandomState.On(Domain.Cube(1, 1.0, Boundary.Neumann), [| 12 |])
+                use direct = GaussianField.sample state.Law state.Points (Generation.Create(3, 0))
+                Expect.sequenceEqual (g.ToDoubles()) (Tensors.toArray direct.Values) "as the library"
+                expect 0 (fields [ "--smoothness"; "1.5"; "--correlation"; "0.2"; "--out"; "m.npy"; "--quiet" ])
+                Expect.equal (Npy.Read(Path.Combine(folder, "m.npy"))).Shape [| 3L; 12L; 12L |] "Matern"
+                let half = fields [ "--smoothness"; "1.5"; "--out"; "m.npy" ]
+                expect 2 half
+                Expect.stringContains half.Error "--correlation" "what is missing"
+                let wrong = fields [ "--out"; "m.h5" ]
+                expect 2 wrong
+                Expect.stringContains wrong.Error ".npz or .npy" "the endings")
+        }
+
         test "equations make files that load; info describes it" {
             inFolder (fun folder ->
                 use _ = torch.NewDisposeScope()

@@ -273,6 +273,65 @@ let private fitting =
                 OperatorTraining.fit o model train none null CancellationToken.None |> ignore)
         }
 
+        test "modes are taken into use while it trains, also across interruptions, and the file knows how many" {
+            use train = derivatives 16 20 1
+
+            let fresh () =
+                use generator = new torch.Generator(2UL)
+                let fno = { FnoOptions.Create [| 6 |] with Width = 6; Layers = 1; FirstModes = [| 2 |] }
+                new Fno(torus1, [| 1 |], 1, 0, fno, f64, generator)
+
+            let with' path resume = {
+                options 6 with
+                    Growth = 0.5
+                    Loop = {
+                        (options 6).Loop with
+                            CheckpointPath = path
+                            CheckpointEvery = 1
+                            Resume = resume
+                    }
+            }
+
+            use whole = fresh ()
+            let seen = Collections.Generic.List<int>()
+            let note = Action<TrainingReport>(fun _ -> seen.Add whole.ActiveModes[0])
+            OperatorTraining.fit (with' null false) whole train none note CancellationToken.None |> ignore
+            // 18 iterations, half of them for five values.
+            Expect.sequenceEqual (Seq.distinct seen) [ 2; 3; 4; 5; 6 ] "one after another"
+            Expect.equal seen[8] 6 "all after half of the training"
+
+            inFolder (fun folder ->
+                let path = IO.Path.Combine(folder, "part.safetensors")
+                use stop = new CancellationTokenSource()
+                let mutable count = 0
+
+                let cancel =
+                    Action<TrainingReport>(fun _ ->
+                        count <- count + 1
+
+                        if count = 5 then
+                            stop.Cancel())
+
+                use part = fresh ()
+
+                Expect.throwsT<OperationCanceledException>
+                    (fun () -> OperatorTraining.fit (with' path false) part train none cancel stop.Token |> ignore)
+                    "stopped"
+
+                use stored = OperatorFile.load path
+                Expect.equal (bits stored) (bits part) "the checkpoint is the model, modes included"
+                use input = OperatorLaws.field (Discretisation.Uniform(torus1, [| 16 |])) 1 1 3 3
+                let image (m: NeuralOperator) = Tensors.toArray (m.Apply input).Values
+                Expect.equal (image stored) (image part) "and has its images"
+                use again = fresh ()
+                OperatorTraining.fit (with' path true) again train none null CancellationToken.None |> ignore
+                Expect.equal (bits again) (bits whole) "as without the interruption")
+
+            refused [ "FirstModes"; "Growth = 0" ] (fun () ->
+                use all = network 1 1
+                OperatorTraining.fit (with' null false) all train none null CancellationToken.None |> ignore)
+        }
+
         test "physics instead of data: the residual alone teaches the Poisson equation" {
             use _ = torch.NewDisposeScope()
             let grid = Discretisation.Uniform(torus1, [| 32 |])

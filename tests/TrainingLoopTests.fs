@@ -33,7 +33,7 @@ let private train (options: TrainingLoopOptions) validated (spoil: TrainingStep 
 
     let task = {
         Kind = "test-network"
-        Config = "{}"
+        Config = fun () -> "{}"
         Fingerprint = [ "data", "sine" ]
         Objectives = [| TrainingObjective.Create(parameters, loss) |]
         Extra = fun () -> [||]
@@ -231,7 +231,7 @@ let private alternating =
 
         let task = {
             Kind = "test-pair"
-            Config = "{}"
+            Config = fun () -> "{}"
             Fingerprint = []
             Objectives = [| objective "a" a b 1 1.0 ignore; objective "b" b a 2 0.0 box |]
             Extra = fun () -> [||]

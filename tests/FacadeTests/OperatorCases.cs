@@ -220,6 +220,7 @@ internal static class OperatorCases
                 (new() { Kind = OperatorKind.DeepONet, Residual = true }, "Residual"),
                 (new() { Kind = OperatorKind.DeepONet, Modes = [4] }, "Modes"),
                 (s_quick with { Unroll = 2 }, "Unroll"),
+                (s_quick with { Growth = 1 }, "Growth"),
             }
         )
         {
@@ -233,6 +234,8 @@ internal static class OperatorCases
     {
         using OperatorData data = Derivatives(12, 24, 1);
         using OperatorModel model = OperatorTrainer.Fit(data, s_quick with { Epochs = 2 });
+        using OperatorModel growing = OperatorTrainer.Fit(data, s_quick with { Epochs = 2, FirstModes = [2] });
+        Check.Same(growing.ParameterCount, model.ParameterCount, "the modes wait among the parameters");
         using OperatorData known = model.Predict(data);
         FunctionArray f = new("f", [12, 24], data.Values("f"));
         using OperatorData images = model.Predict([f]);

@@ -14,6 +14,7 @@ internal static class PdeCases
         [
             ("PDE data from C#: every generator, with progress", Generated),
             ("PDE data from C#: arrays, parts and files", FromArrays),
+            ("PDE data from C#: random fields", RandomFields),
             ("PDE data from C#: cancellation and refusals", Refused),
         ];
 
@@ -40,6 +41,19 @@ internal static class PdeCases
         double gap = all[6].Values("u").Zip(all[6].Values("u0"), (a, b) => Math.Abs(a - b)).Max();
         Check.Near(gap, 0, 1e-12, "one period");
         Array.ForEach(all, data => data.Dispose());
+    }
+
+    private static void RandomFields()
+    {
+        FunctionArray fields = PdeData.RandomFields(RandomFieldOptions.Matern(0.5, 0.05, variance: 4, dimension: 1) with { Samples = 400, Grid = 128 });
+        Check.Same(string.Join(",", fields.Shape), "400,128", "shape");
+        double variance = fields.Values.Select(v => v * v).Average();
+        Check.That(Math.Abs(variance - 4) < 0.4, $"variance {variance} of 4");
+        // The exponential covariance: exp(-distance / length) at a distance of 0.05.
+        double near = Enumerable.Range(0, 400).SelectMany(s => Enumerable.Range(0, 120).Select(j => fields.Values[(s * 128) + j] * fields.Values[(s * 128) + j + 6])).Average();
+        Check.That(Math.Abs((near / variance) - Math.Exp(-6.0 / 128 / 0.05)) < 0.05, $"correlation {near / variance}");
+        Check.Throws<ArgumentException>(() => RandomFieldOptions.Matern(-1, 0.1));
+        Check.Throws<ArgumentException>(() => fields.Save("fields.csv"));
     }
 
     private static void FromArrays()
