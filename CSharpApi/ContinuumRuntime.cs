@@ -31,7 +31,7 @@ public static class ContinuumRuntime
     /// Threads that libtorch uses for one operation, in the whole process; at first one for each core. Trainings have a number of their own
     /// (<see cref="TrainingSettings.Threads"/>) and put this one back when they end.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The number is not positive, or above 1024: libtorch makes as many threads as it is told.</exception>
     /// <exception cref="LibtorchMissingException">libtorch was not found or does not load.</exception>
     public static int Threads
     {
@@ -43,6 +43,7 @@ public static class ContinuumRuntime
         set
         {
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, 1024);
             EnsureLoaded();
             torch.set_num_threads(value);
         }

@@ -16,6 +16,11 @@ namespace Continuum;
 internal static partial class Interop
 {
     // A delegate on the delegate's own Invoke: made once a solve, called without allocation.
+    /// <summary>The member of an enumeration; a number that is none is refused.</summary>
+    internal static T Defined<T>(T value)
+        where T : struct, Enum =>
+        Enum.IsDefined(value) ? value : throw new ArgumentException($"{value} is no {typeof(T).Name}; there are {string.Join(", ", Enum.GetNames<T>())}.");
+
     internal static Core.VectorField Field(VectorField field) => new(field.Invoke);
 
     internal static Core.SolveOptions<double[]> Options(SolveOptions options, ProgressReporter? progress, CancellationToken cancellation) =>

@@ -14,7 +14,12 @@ namespace Continuum;
 /// </summary>
 public sealed class OperatorData : IDisposable
 {
-    internal OperatorData(Core.OperatorDataset data) => Data = data;
+    private const string MaskName = "(the mask)";
+
+    private readonly Core.OperatorDataset _data;
+    private bool _disposed;
+
+    internal OperatorData(Core.OperatorDataset data) => _data = data;
 
     /// <summary>The number of samples.</summary>
     public int Count => Data.Count;
@@ -40,7 +45,14 @@ public sealed class OperatorData : IDisposable
     /// <summary>Where the data come from: equation and options as JSON, or free text.</summary>
     public string Source => Data.Source;
 
-    internal Core.OperatorDataset Data { get; }
+    internal Core.OperatorDataset Data
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _data;
+        }
+    }
 
     /// <summary>The values of an input or the output by its name: samples, channels, points, the last index fastest; a copy.</summary>
     /// <exception cref="ArgumentException">There is no such function.</exception>
@@ -59,7 +71,8 @@ public sealed class OperatorData : IDisposable
         int at = System.Array.IndexOf(names, name);
         if (at < 0)
         {
-            throw new ArgumentException($"There is no parameter '{name}'; the parameters are: {string.Join(", ", names)}.");
+            string known = names.Length == 0 ? "the data have none" : $"the parameters are: {string.Join(", ", names)}";
+            throw new ArgumentException($"There is no parameter '{name}'; {known}.");
         }
 
         double[] all = Core.Tensors.toArray(Data.Parameters);
@@ -86,6 +99,11 @@ public sealed class OperatorData : IDisposable
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         return new(Core.OperatorDatasetFiles.load(path));
     }
+
+    /// <summary>Whether a file is one that <see cref="Save"/> wrote, by the arrays that it holds.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged or of another kind.</exception>
+    public static bool IsDataFile(string path) =>
+        Arrays(path).Keys is { } names && names.Contains("output/values") && names.Any(name => name.StartsWith("input_", StringComparison.Ordinal));
 
     /// <summary>Reads a file in the layout of PDEBench (HDF5): all later frames from the first ones, or Darcy's pressure from its coefficient.</summary>
     /// <param name="path">The file.</param>
@@ -119,6 +137,8 @@ public sealed class OperatorData : IDisposable
     /// <param name="dimension">The number of axes.</param>
     /// <param name="length">The length of each axis.</param>
     /// <param name="boundary">What holds at the ends, as in <see cref="FromArrays"/>.</param>
+    /// <param name="parameters">The names of arrays of one number for each sample.</param>
+    /// <param name="mask">The name of the array that is 1 where the domain is and 0 elsewhere, as in <see cref="FromArrays"/>.</param>
     /// <exception cref="ArgumentException">Shapes do not fit each other or the number of axes; a value is not finite.</exception>
     /// <exception cref="InvalidDataException">The file is damaged or has no array of a name.</exception>
     public static OperatorData LoadArrays(
@@ -127,13 +147,15 @@ public sealed class OperatorData : IDisposable
         string output,
         int dimension,
         double length = 1,
-        BoundaryCondition? boundary = null
+        BoundaryCondition? boundary = null,
+        IReadOnlyList<string>? parameters = null,
+        string? mask = null
     )
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentException.ThrowIfNullOrWhiteSpace(output);
-        return new(Core.ForeignData.load(path, Foreign([.. inputs], output, dimension, length, boundary)));
+        return new(Core.ForeignData.load(path, Foreign([.. inputs], output, Box(dimension, length, boundary), [.. parameters ?? []], mask)));
     }
 
     /// <summary>Makes data from arrays in memory, on the box [0, length] on each axis with points at equal distances.</summary>
@@ -164,18 +186,13 @@ public sealed class OperatorData : IDisposable
     {
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(output);
-        Core.NamedArray[] arrays = [.. inputs.Append(output).Select(Array)];
-        Core.ForeignOptions options = Foreign([.. inputs.Select(input => input.Name)], output.Name, dimension, length, boundary);
-        OperatorData data = new(Core.ForeignData.ofArrays(options, arrays, source));
-        try
-        {
-            return parameters is null && mask is null ? data : data.With(parameters ?? [], mask);
-        }
-        catch
-        {
-            data.Dispose();
-            throw;
-        }
+        return new(
+            Core.ForeignData.ofArrays(
+                Foreign(Names(inputs), output.Name, Box(dimension, length, boundary), parameters, mask),
+                [.. inputs.Append(output).Select(Array), .. Extras(parameters, mask)],
+                source
+            )
+        );
     }
 
     /// <summary>Writes the data to a file ending in .h5, .hdf5 or .npz, whole or not at all.</summary>
@@ -210,7 +227,8 @@ public sealed class OperatorData : IDisposable
 
     /// <summary>
     /// The points that <see cref="Stride"/> leaves, with input functions as means over the cells around them and the output's values there, as a copy: for rough
-    /// inputs, such as coefficients that jump between the points, which their values at few points do not determine.
+    /// inputs, such as coefficients that jump between the points, which their values at few points do not determine. Coarsen once: means of means are others, since
+    /// cells of an even number of points share the points between them.
     /// </summary>
     /// <param name="every">One number for each axis.</param>
     /// <exception cref="ArgumentException">The points left would not lie as the points do now, they are interior points, or the data have a mask.</exception>
@@ -237,69 +255,98 @@ public sealed class OperatorData : IDisposable
     public override string ToString() => Data.ToString();
 
     /// <inheritdoc/>
-    public void Dispose() => ((IDisposable)Data).Dispose();
+    public void Dispose()
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            ((IDisposable)_data).Dispose();
+        }
+    }
 
     private Core.Field Function(string name) => name == Data.Output.Item1 ? Data.Output.Item2 : Data.Input(name);
 
     /// <summary>Input functions for a model, whose output is not known.</summary>
-    internal static OperatorData OfInputs(Core.NeuralOperator model, IReadOnlyList<FunctionArray> inputs) =>
-        new(Core.ForeignData.ofInputs(model.Domain, [.. inputs.Select(input => input.Name)], model.OutputChannels, [.. inputs.Select(Array)]));
+    internal static OperatorData OfInputs(
+        Core.NeuralOperator model,
+        IReadOnlyList<FunctionArray> inputs,
+        IReadOnlyList<SampleParameter>? parameters,
+        FunctionArray? mask
+    ) =>
+        new(
+            Core.ForeignData.ofInputs(
+                Foreign(Names(inputs), "image", model.Domain, parameters, mask),
+                model.OutputChannels,
+                [.. inputs.Select(Array), .. Extras(parameters, mask)]
+            )
+        );
 
     /// <summary>The same from arrays of a file.</summary>
-    internal static OperatorData OfInputs(Core.NeuralOperator model, string path, IReadOnlyList<string> inputs) =>
-        new(Core.ForeignData.ofInputs(model.Domain, [.. inputs], model.OutputChannels, Core.ForeignData.read(path, [.. inputs])));
+    internal static OperatorData OfInputs(
+        Core.NeuralOperator model,
+        string path,
+        IReadOnlyList<string> inputs,
+        IReadOnlyList<string>? parameters,
+        string? mask
+    ) => new(Core.ForeignData.loadInputs(path, Foreign([.. inputs], "image", model.Domain, [.. parameters ?? []], mask), model.OutputChannels));
 
-    /// <summary>The same functions, whose memory it takes over, with parameters and a mask.</summary>
-    internal OperatorData With(IReadOnlyList<SampleParameter> parameters, FunctionArray? mask)
-    {
-        foreach (SampleParameter parameter in parameters)
-        {
-            if (parameter.Values.Count != Count)
-            {
-                throw new ArgumentException($"The parameter '{parameter.Name}' has {parameter.Values.Count} values; {Count} samples need as many.");
-            }
-        }
-
-        double[] rows = [.. Enumerable.Range(0, Count).SelectMany(sample => parameters.Select(parameter => parameter.Values[sample]))];
-        string[] names = [.. parameters.Select(parameter => parameter.Name)];
-        torch.Tensor? given = null;
-        Core.Field? region = null;
-        try
-        {
-            given = names.Length == 0 ? null : Core.Tensors.ofArray(rows, [Count, names.Length], torch.float64, torch.CPU);
-            region = mask is null ? null : Mask(mask);
-            return new(new Core.OperatorDataset(Data.Inputs, Data.Output, names, given, region, [], Data.Source));
-        }
-        catch
-        {
-            given?.Dispose();
-            ((IDisposable?)region)?.Dispose();
-            throw;
-        }
-    }
-
-    private Core.Field Mask(FunctionArray mask)
-    {
-        Core.Discretisation points = Data.Inputs[0].Item2.Discretisation;
-        long[] sizes = points.Shape;
-        long[] shape = [.. mask.Shape.Select(size => (long)size)];
-        bool forAll = shape.SequenceEqual(sizes);
-        if (!forAll && !shape.SequenceEqual(sizes.Prepend(Count)))
-        {
-            string wanted = string.Join(", ", sizes);
-            throw new ArgumentException(
-                $"The mask has shape [{string.Join(", ", shape)}]; give [{wanted}] for all samples or [{Count}, {wanted}], the points of the first input."
-            );
-        }
-
-        return new(points, Core.Tensors.ofArray(mask.Values, [forAll ? 1 : Count, 1, .. sizes], torch.float64, torch.CPU));
-    }
+    private static string[] Names(IReadOnlyList<FunctionArray> functions) =>
+        [.. functions.Select((function, i) => function is null ? throw new ArgumentException($"Function {i} is null.") : function.Name)];
 
     private static Core.NamedArray Array(FunctionArray array)
     {
         ArgumentNullException.ThrowIfNull(array);
         return array.ToNamed();
     }
+
+    /// <summary>Parameters and mask as arrays; the mask's own name plays no part.</summary>
+    private static IEnumerable<Core.NamedArray> Extras(IReadOnlyList<SampleParameter>? parameters, FunctionArray? mask)
+    {
+        foreach (SampleParameter parameter in parameters ?? [])
+        {
+            yield return new FunctionArray(parameter.Name, [parameter.Values.Count], [.. parameter.Values]).ToNamed();
+        }
+
+        if (mask is not null)
+        {
+            yield return (mask with { Name = MaskName }).ToNamed();
+        }
+    }
+
+    private static Core.Domain Box(int dimension, double length, BoundaryCondition? boundary) =>
+        Core.Domain.Cube(dimension, length, PdeData.Boundary(boundary));
+
+    private static Core.ForeignOptions Foreign(
+        string[] inputs,
+        string output,
+        Core.Domain domain,
+        IReadOnlyList<SampleParameter>? parameters,
+        FunctionArray? mask
+    )
+    {
+        string[] names =
+        [
+            .. (parameters ?? []).Select(
+                (parameter, i) => parameter?.Values is null ? throw new ArgumentException($"Parameter {i} or its values are null.") : parameter.Name
+            ),
+        ];
+        return Foreign(inputs, output, domain, names, mask is null ? null : MaskName);
+    }
+
+    private static Core.ForeignOptions Foreign(string[] inputs, string output, Core.Domain domain, string[] parameters, string? mask) =>
+        new(
+            domain: domain,
+            layouts: [],
+            inputs: inputs,
+            outputs: [output],
+            channelsLast: false,
+            inputFrames: 0,
+            times: [],
+            parameters: parameters,
+            mask: mask ?? "",
+            outputName: output,
+            dType: torch.ScalarType.Float64
+        );
 
     internal static IReadOnlyList<BoundaryCondition?> BoundariesOf(Core.Domain domain) =>
         [
@@ -320,17 +367,4 @@ public sealed class OperatorData : IDisposable
             points.IsUniform
         );
     }
-
-    private static Core.ForeignOptions Foreign(string[] inputs, string output, int dimension, double length, BoundaryCondition? boundary) =>
-        new(
-            domain: Core.Domain.Cube(dimension, length, PdeData.Boundary(boundary)),
-            layouts: [],
-            inputs: inputs,
-            outputs: [output],
-            channelsLast: false,
-            inputFrames: 0,
-            times: [],
-            outputName: output,
-            dType: torch.ScalarType.Float64
-        );
 }

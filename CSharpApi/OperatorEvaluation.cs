@@ -5,7 +5,10 @@ using System.Linq;
 namespace Continuum;
 
 /// <summary>How far an operator's images are from the truth.</summary>
-/// <param name="RelativeL2">For each sample the relative distance in the L2 norm, by the quadrature of the points.</param>
+/// <param name="RelativeL2">
+/// For each sample the relative distance in the L2 norm, by the quadrature of the points, under the mask where there is one. A truth of root mean square below 1e-6
+/// counts as 1e-6: a sample whose truth is zero gives a huge number; look at the median.
+/// </param>
 /// <param name="RelativeH1">The same in the H1 norm, which counts first derivatives too; NaN at clouds of points, which have no derivatives.</param>
 /// <param name="Points">The points of each axis on which they were compared.</param>
 public sealed record OperatorEvaluation(IReadOnlyList<double> RelativeL2, IReadOnlyList<double> RelativeH1, IReadOnlyList<int> Points)

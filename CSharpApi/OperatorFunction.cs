@@ -53,7 +53,16 @@ public sealed record FunctionArray(string Name, IReadOnlyList<int> Shape, double
         }
     }
 
-    internal Core.NamedArray ToNamed() => Core.NamedArray.FromDoubles(Name, [.. Shape.Select(size => (long)size)], Values);
+    internal Core.NamedArray ToNamed()
+    {
+        ArgumentNullException.ThrowIfNull(Name);
+        ArgumentNullException.ThrowIfNull(Shape);
+        ArgumentNullException.ThrowIfNull(Values);
+        double wanted = Shape.Aggregate(1.0, (product, size) => product * size);
+        return wanted == Values.Length && Shape.All(size => size >= 0)
+            ? Core.NamedArray.FromDoubles(Name, [.. Shape.Select(size => (long)size)], Values)
+            : throw new ArgumentException($"'{Name}' has the shape [{string.Join(", ", Shape)}] of {wanted} values; {Values.Length} values were given.");
+    }
 }
 
 /// <summary>A number of the equation that varies from sample to sample.</summary>

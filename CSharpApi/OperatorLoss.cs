@@ -41,7 +41,7 @@ public sealed class OperatorLoss
     public static OperatorLoss H1(double weight = 1) => Distance("relative H1", weight, Core.FieldNorm.H1);
 
     /// <summary>The relative distance in the Sobolev norm of an order, on periodic axes.</summary>
-    /// <exception cref="ArgumentException">The weight is negative or not finite.</exception>
+    /// <exception cref="ArgumentException">The order is not finite, or the weight is negative or not finite.</exception>
     public static OperatorLoss Sobolev(double order, double weight = 1) => Distance($"relative H^{order:g}", weight, Core.FieldNorm.NewSobolev(order));
 
     /// <summary>The mean of the relative distances in bands of wave numbers between these edges, so that small fine scales count like large coarse ones; periodic axes.</summary>

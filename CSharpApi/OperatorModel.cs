@@ -18,9 +18,12 @@ public sealed class OperatorModel : IDisposable
 {
     private const int BatchSize = 20;
 
+    private readonly Core.NeuralOperator _inner;
+    private bool _disposed;
+
     internal OperatorModel(Core.NeuralOperator model, Core.TrainingSummary? training)
     {
-        Inner = model;
+        _inner = model;
         Curve = training is null ? [] : [.. training.Curve.Select(point => new LearningPoint(point.Iteration, point.Loss, point.Validation))];
         ValidationError = training?.Validation ?? double.NaN;
         Iterations = training?.Iterations ?? 0;
@@ -80,7 +83,14 @@ public sealed class OperatorModel : IDisposable
     /// <summary>The time that the training took, with that before a resume.</summary>
     public TimeSpan TrainingTime { get; }
 
-    internal Core.NeuralOperator Inner { get; }
+    internal Core.NeuralOperator Inner
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _inner;
+        }
+    }
 
     /// <summary>Reads a model that <see cref="Save"/> wrote, or a checkpoint of a training.</summary>
     /// <exception cref="InvalidDataException">The file is damaged, or holds something else.</exception>
@@ -117,9 +127,11 @@ public sealed class OperatorModel : IDisposable
     }
 
     /// <summary>The images of input functions whose output is not known.</summary>
-    /// <param name="inputs">The input functions, in the order of the training data, at points at equal distances on the model's domain, as for <see cref="OperatorData.FromArrays"/>.</param>
+    /// <param name="inputs">The input functions, in the order of the training data (their names play no part), at points at equal distances on the model's domain, as for <see cref="OperatorData.FromArrays"/>.</param>
     /// <param name="parameters">The numbers that vary from sample to sample, where the model takes some.</param>
-    /// <param name="mask">1 where the domain is and 0 elsewhere, at the points of the first input; null for everywhere.</param>
+    /// <param name="mask">
+    /// 1 where the domain is and 0 elsewhere, at the points of the first input; null for everywhere. At other points the image has the mask of the nearest.
+    /// </param>
     /// <param name="sizes">Points on each axis where the image is wanted; null for the points of the first input.</param>
     /// <returns>Data of the same inputs, with the image as output; <see cref="OperatorData.Values"/> reads it by the name `image`.</returns>
     /// <exception cref="ArgumentException">Inputs, channels, parameters or points do not fit the model; a value is not finite.</exception>
@@ -131,22 +143,29 @@ public sealed class OperatorModel : IDisposable
     )
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        using OperatorData data = OperatorData.OfInputs(Inner, inputs);
-        using OperatorData all = parameters is null && mask is null ? data : data.With(parameters ?? [], mask);
-        return sizes is null ? Predict(all) : PredictAt(all, [.. sizes]);
+        using OperatorData data = OperatorData.OfInputs(Inner, inputs, parameters, mask);
+        return sizes is null ? Predict(data) : PredictAt(data, [.. sizes]);
     }
 
     /// <summary>The images of input functions in arrays of a .h5, .hdf5, .mat (version 7.3), .npz or .npy file; their output is not known.</summary>
     /// <param name="path">The file.</param>
     /// <param name="inputs">The names of the arrays: samples first, then channels or times where there are several, then the points of each axis.</param>
+    /// <param name="parameters">The names of arrays of one number for each sample, where the model takes some, in the order of the training.</param>
+    /// <param name="mask">The name of the array that is 1 where the domain is and 0 elsewhere; null for everywhere.</param>
     /// <param name="sizes">Points on each axis where the image is wanted; null for the points of the first input.</param>
     /// <exception cref="ArgumentException">The arrays do not fit the model; a value is not finite.</exception>
     /// <exception cref="InvalidDataException">The file is damaged or has no array of a name.</exception>
-    public OperatorData PredictArrays(string path, IReadOnlyList<string> inputs, IReadOnlyList<int>? sizes = null)
+    public OperatorData PredictArrays(
+        string path,
+        IReadOnlyList<string> inputs,
+        IReadOnlyList<string>? parameters = null,
+        string? mask = null,
+        IReadOnlyList<int>? sizes = null
+    )
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         ArgumentNullException.ThrowIfNull(inputs);
-        using OperatorData data = OperatorData.OfInputs(Inner, path, inputs);
+        using OperatorData data = OperatorData.OfInputs(Inner, path, inputs, parameters, mask);
         return sizes is null ? Predict(data) : PredictAt(data, [.. sizes]);
     }
 
@@ -163,7 +182,11 @@ public sealed class OperatorModel : IDisposable
     }
 
     /// <summary>Frees the model.</summary>
-    public void Dispose() => Inner.Dispose();
+    public void Dispose()
+    {
+        _disposed = true;
+        _inner.Dispose();
+    }
 
     /// <summary>A copy of the data in the model's precision.</summary>
     internal Core.OperatorDataset Converted(OperatorData data) => data.Data.To(Precision(Inner));

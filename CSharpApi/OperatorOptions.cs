@@ -132,12 +132,30 @@ public sealed record OperatorOptions : TrainingSettings
     /// <summary>Input channels and output channels are scaled to mean 0 and deviation 1 over the training data.</summary>
     public bool Scaled { get; init; } = true;
 
-    /// <summary>Throws <see cref="ArgumentException"/> for an option that was set and means nothing for this kind of operator.</summary>
-    internal void RefuseIdle()
+    /// <summary>Throws <see cref="ArgumentException"/> for nulls, numbers of no meaning, and options that were set and mean nothing for this kind of operator.</summary>
+    internal void Check(bool validated)
     {
         OperatorOptions usual = new();
         void Refuse(bool isSet, string name, string where) =>
             _ = isSet ? throw new ArgumentException($"{name} means nothing {where}; leave it at its default.") : 0;
+
+        ArgumentNullException.ThrowIfNull(Modes);
+        ArgumentNullException.ThrowIfNull(Losses);
+        ArgumentNullException.ThrowIfNull(Strides);
+        ArgumentNullException.ThrowIfNull(Device);
+        Interop.Defined(Kind);
+        Interop.Defined(Balancing);
+        Interop.Defined(Resolutions);
+        Interop.Defined(Symmetries);
+        if (Losses.Any(loss => loss is null))
+        {
+            throw new ArgumentException("A term of Losses is null.");
+        }
+
+        if (FirstModes is not null && !(Growth > 0 && Growth <= 1))
+        {
+            throw new ArgumentException($"Growth is the share of the iterations after which all modes are in use, above 0 and at most 1; got {Growth}.");
+        }
 
         bool isFno = Kind is OperatorKind.Fno or OperatorKind.Tfno;
         string kind = $"for a {Kind}";
@@ -155,6 +173,8 @@ public sealed record OperatorOptions : TrainingSettings
             Refuse(Residual, nameof(Residual), kind);
         }
 
+        Refuse(!validated && Patience != usual.Patience, nameof(Patience), "without validation data");
+        Refuse(Strides.Count < 2 && Resolutions != usual.Resolutions, nameof(Resolutions), "with a single stride");
         const string Still = "without History";
         Refuse(History == 0 && Unroll != usual.Unroll, nameof(Unroll), Still);
         Refuse(History == 0 && Pushforward != usual.Pushforward, nameof(Pushforward), Still);

@@ -25,6 +25,7 @@ public static class OperatorTrainer
     /// <exception cref="FitException">The loss did not stay finite.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     /// <exception cref="InvalidDataException">The checkpoint to resume from is damaged or foreign.</exception>
+    /// <exception cref="IOException">The folder of the checkpoint does not exist, or the path is that of a file of another kind.</exception>
     public static OperatorModel Fit(
         OperatorData data,
         OperatorOptions? options = null,
@@ -35,7 +36,7 @@ public static class OperatorTrainer
     {
         ArgumentNullException.ThrowIfNull(data);
         options ??= new();
-        options.RefuseIdle();
+        options.Check(validation is not null);
         torch.ScalarType precision = options.DoublePrecision ? torch.float64 : torch.float32;
         using Core.OperatorDataset train = data.Data.To(precision);
         using Core.OperatorDataset? held = validation?.Data.To(precision);
@@ -85,12 +86,14 @@ public static class OperatorTrainer
     /// </summary>
     /// <param name="data">The training samples.</param>
     /// <param name="options">The architecture and the training; null for the defaults.</param>
-    /// <exception cref="ArgumentException">An option is out of range, or the points do not hold the modes.</exception>
+    /// <param name="test">Samples that the operator will be applied to afterwards, to see that they fit; null for none.</param>
+    /// <exception cref="ArgumentException">An option is out of range, the points do not hold the modes, or the test samples are unlike the others.</exception>
     /// <exception cref="FitException">The loss of the first sample is not finite.</exception>
-    public static long Check(OperatorData data, OperatorOptions? options = null)
+    public static long Check(OperatorData data, OperatorOptions? options = null, OperatorData? test = null)
     {
         ArgumentNullException.ThrowIfNull(data);
         options ??= new();
+        options.Check(validated: true);
         using OperatorData one = data.Range(0, 1);
         using OperatorModel model = Fit(
             one,
@@ -98,11 +101,18 @@ public static class OperatorTrainer
             {
                 BatchSize = 1,
                 Epochs = Math.Max(1, options.Strides.Count),
-                Resolutions = ResolutionUse.Curriculum,
+                Resolutions = options.Strides.Count > 1 ? ResolutionUse.Curriculum : options.Resolutions,
                 CheckpointPath = null,
                 Resume = false,
+                Patience = 0,
             }
         );
+        if (test is not null)
+        {
+            using OperatorData other = test.Range(0, 1);
+            _ = model.Evaluate(other);
+        }
+
         return model.ParameterCount;
     }
 

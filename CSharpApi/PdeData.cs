@@ -24,12 +24,12 @@ public static class PdeData
             fineGrid: o.FineGrid,
             alpha: o.Alpha,
             tau: o.Tau,
-            coefficient: (Core.DarcyCoefficient)o.Coefficient,
+            coefficient: (Core.DarcyCoefficient)Interop.Defined(o.Coefficient),
             high: o.High,
             low: o.Low,
             logScale: o.LogScale,
             forcing: o.Forcing,
-            scheme: (Core.DarcyScheme)o.Scheme,
+            scheme: (Core.DarcyScheme)Interop.Defined(o.Scheme),
             cellMeans: o.CellMeans
         );
         return new(Core.Darcy.generate(equation, Generation(o)));
@@ -74,7 +74,7 @@ public static class PdeData
             times: [.. o.Times],
             step: o.Step,
             spinUp: o.SpinUp,
-            forcing: (Core.VorticityForcing)o.Forcing,
+            forcing: (Core.VorticityForcing)Interop.Defined(o.Forcing),
             forcingWave: o.ForcingWave,
             sigma: o.Sigma,
             tau: o.Tau,

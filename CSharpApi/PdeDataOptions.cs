@@ -272,7 +272,7 @@ public sealed record RandomFieldOptions : RandomStateOptions
     /// <param name="smoothness">ν: 0.5 is the exponential covariance, larger is smoother.</param>
     /// <param name="correlationLength">The length over which values are alike.</param>
     /// <param name="variance">The variance at a point.</param>
-    /// <param name="dimension">1, 2 or 3.</param>
+    /// <param name="dimension">1, 2 or 3. Alpha and Sigma follow from it: change it here, not in the result.</param>
     /// <exception cref="ArgumentException">A number is not positive, or the dimension is not 1, 2 or 3.</exception>
     public static RandomFieldOptions Matern(double smoothness, double correlationLength, double variance = 1, int dimension = 2)
     {

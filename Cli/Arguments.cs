@@ -10,12 +10,12 @@ namespace Continuum.Cli;
 /// <summary>Options whose values are checked where they are read, with messages that name the option.</summary>
 internal static class Arguments
 {
-    internal static Option<int?> Integer(string name, string help, int least = 1) =>
+    internal static Option<int?> Integer(string name, string help, int least = 1, int most = int.MaxValue) =>
         new(name)
         {
             Description = help,
             HelpName = "n",
-            CustomParser = result => Read<int?>(result, text => TryInteger(text, least, out int n) ? n : null, $"a whole number of at least {least}"),
+            CustomParser = result => Read<int?>(result, text => TryInteger(text, least, out int n) && n <= most ? n : null, most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}"),
         };
 
     internal static Option<double?> Number(string name, string help, string helpName, bool positive) =>
@@ -106,6 +106,9 @@ internal static class Arguments
 
         return value;
     }
+
+    /// <summary>Threads of libtorch.</summary>
+    internal static Option<int?> Threads(string usual) => Integer("--threads", $"Threads of the computation, at most 1024 [default: {usual}]", most: 1024);
 
     /// <summary>Names separated by commas; none where the option was not given.</summary>
     internal static string[] Names(string? list) => list?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];

@@ -34,7 +34,9 @@ internal static class OperatorCommand
     private static readonly Option<string?> s_out = Arguments.Text("--out", "The folder for the results [default: out/<name of the data>-evaluation]", "folder");
     private static readonly Option<string?> s_images = Arguments.Text("--out", "The file for the images: .h5, .hdf5 or .npz", "file");
     private static readonly Option<string?> s_inputs = Arguments.Text("--input", "The data are a file of arrays, and these the input functions, in order", "name,name");
-    private static readonly Option<int?> s_threads = Arguments.Integer("--threads", "Threads of the computation [default: one for each core]");
+    private static readonly Option<string?> s_parameters = Arguments.Text("--parameters", "Arrays of one number for each sample, where the operator takes some, in the order of its training", "name,name");
+    private static readonly Option<string?> s_mask = Arguments.Text("--mask", "The array that is 1 where the domain is and 0 elsewhere", "name");
+    private static readonly Option<int?> s_threads = Arguments.Threads("one for each core");
     private static readonly Option<bool> s_noPlot = new("--no-plot") { Description = "Draw no pictures" };
     private static readonly Option<bool> s_quiet = new("--quiet") { Description = "Print nothing but failures" };
 
@@ -47,7 +49,7 @@ internal static class OperatorCommand
         evaluate.SetAction(Evaluate);
         Command predict = new("predict", "Applies a learned operator and writes the images as operator data.") 
         {
-            s_model, s_data, s_inputs, s_images, s_grid, s_threads, s_quiet,
+            s_model, s_data, s_inputs, s_parameters, s_mask, s_images, s_grid, s_threads, s_quiet,
         };
         predict.SetAction(Predict);
         Command command = new("operator", "Learns maps from functions to functions, such as from a coefficient to the solution of an equation.")
@@ -90,6 +92,8 @@ internal static class OperatorCommand
                 Model = parsed.GetValue(s_model)!,
                 Data = parsed.GetValue(s_data)!,
                 Inputs = Arguments.Names(parsed.GetValue(s_inputs)),
+                Parameters = Arguments.Names(parsed.GetValue(s_parameters)),
+                Mask = parsed.GetValue(s_mask),
                 Out = parsed.GetValue(s_images) ?? throw new UsageException("no file to write; give --out with a name that ends in .h5, .hdf5 or .npz"),
                 Grid = Arguments.Given(parsed, s_grid),
                 Threads = parsed.GetValue(s_threads),

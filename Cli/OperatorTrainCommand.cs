@@ -94,7 +94,7 @@ internal static class OperatorTrainCommand
     private static readonly Option<int?> s_pushforward = Arguments.Integer("--pushforward", "Motions: the most frames before them without gradients [default: 0]", least: 0);
     private static readonly Option<double?> s_noise = Arguments.Number("--noise", "Motions: noise on the first frames, as a multiple of their deviation", "x", positive: true);
     private static readonly Option<int?> s_seed = Arguments.Integer("--seed", "Seed of all that is random; the same seed gives the same operator [default: 0]", least: 0);
-    private static readonly Option<int?> s_threads = Arguments.Integer("--threads", "Threads of the computation [default: 1]");
+    private static readonly Option<int?> s_threads = Arguments.Threads("1");
     private static readonly Option<string?> s_symmetries = Arguments.Choice(
         "--symmetries",
         "Symmetries of the equation, to learn from as many more samples: none, reflections or all (also exchanges of axes) [default: none]",

@@ -32,7 +32,7 @@ internal sealed class OperatorTrainRun : IDisposable
         }
 
         OperatorOptions options = arguments.Options with { Losses = [.. arguments.Losses.Select(term => FitSession.Checked(() => term.Make(_train)))] };
-        FitSession.Checked(() => OperatorTrainer.Check(_train, options));
+        FitSession.Checked(() => OperatorTrainer.Check(_train, options, _test));
         _folder = OutputFolder.Open(
             arguments.Folder,
             FitSession.ModelFile,

@@ -111,6 +111,11 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
 
     private static DarcyOptions Darcy(PdeArguments a)
     {
+        if (a.Lognormal && (a.High ?? a.Low) is not null)
+        {
+            throw new UsageException("--high and --low are the two values of a coefficient that jumps; they mean nothing with --lognormal");
+        }
+
         DarcyOptions o = new();
         int grid = a.Grid ?? o.Grid;
         return o with

@@ -27,7 +27,7 @@ internal static class PdeCommand
           continuum pde convert burgers_data_R10.mat --input a --output u --dimension 1 --boundary periodic --out burgers.h5
 
         pde convert reads .h5, .hdf5, .mat (version 7.3), .npz and .npy files of others: arrays have samples first, then channels or times where there are several, then
-        points at equal distances. Without --input and --output the file has the layout of PDEBench.
+        points at equal distances. Without --input and --output the file is one of operator data, written anew, or has the layout of PDEBench.
 
         Exit codes: 0 done, 1 the solution broke off or a file cannot be written or read, 2 wrong command line, 130 ended by Ctrl+C.
         """;
@@ -39,10 +39,12 @@ internal static class PdeCommand
     private static readonly Option<int?> s_fineGrid = Arguments.Integer("--fine-grid", "Points on which the equation is solved", least: 3);
     private static readonly Option<int?> s_seed = Arguments.Integer("--seed", "Seed [default: 0]", least: 0);
     private static readonly Option<int?> s_first = Arguments.Integer("--first", "Number of the first sample [default: 0]", least: 0);
-    private static readonly Option<string?> s_out = Arguments.Text("--out", "The file to write: .h5, .hdf5 or .npz", "file");
+    private static readonly Option<string?> s_out = Arguments.Text("--out", "The file to write: .h5, .hdf5 or .npz (random-field: .npz or .npy)", "file");
     private static readonly Option<string?> s_inputs = Arguments.Text("--input", "The arrays that are input functions, separated by commas", "names");
     private static readonly Option<string?> s_output = Arguments.Text("--output", "The array that is the output function", "name");
-    private static readonly Option<int?> s_dimension = Arguments.Integer("--dimension", "Number of axes, 1 to 3");
+    private static readonly Option<string?> s_parameters = Arguments.Text("--parameters", "Arrays of one number for each sample", "names");
+    private static readonly Option<string?> s_mask = Arguments.Text("--mask", "The array that is 1 where the domain is and 0 elsewhere", "name");
+    private static readonly Option<int?> s_dimension = Arguments.Integer("--dimension", "Number of axes, 1 to 3 [default: the equation's; for convert 2]", most: 3);
     private static readonly Option<double?> s_length = Arguments.Number("--length", "Length of each axis", "x", positive: true);
     private static readonly Option<double?> s_alpha = Arguments.Number("--alpha", "Exponent of the random function's covariance", "x", positive: true);
     private static readonly Option<double?> s_tau = Arguments.Number("--tau", "Its inverse length", "x", positive: true);
@@ -86,7 +88,7 @@ internal static class PdeCommand
         Command info = new("info", "Says what a file of data holds.") { s_file };
         info.SetAction(parsed => PdeInfo.Print(parsed.GetValue(s_file)!));
         Help.Extend(info, s_epilogue);
-        Command convert = new("convert", "Makes operator data of the arrays of another file.") { s_file, s_out, s_inputs, s_output, s_dimension, s_length, s_boundary, s_quiet };
+        Command convert = new("convert", "Makes operator data of the arrays of another file.") { s_file, s_out, s_inputs, s_output, s_parameters, s_mask, s_dimension, s_length, s_boundary, s_quiet };
         convert.SetAction(parsed =>
             PdeConvertRun.Run(
                 new()
@@ -95,6 +97,8 @@ internal static class PdeCommand
                     Out = Destination(parsed),
                     Inputs = Arguments.Names(parsed.GetValue(s_inputs)),
                     Output = parsed.GetValue(s_output),
+                    Parameters = Arguments.Names(parsed.GetValue(s_parameters)),
+                    Mask = parsed.GetValue(s_mask),
                     Dimension = parsed.GetValue(s_dimension) ?? 2,
                     Length = parsed.GetValue(s_length) ?? 1,
                     Boundary = parsed.GetValue(s_boundary),

@@ -15,6 +15,10 @@ internal sealed record PdeConvertArguments
 
     internal string? Output { get; init; }
 
+    internal IReadOnlyList<string> Parameters { get; init; } = [];
+
+    internal string? Mask { get; init; }
+
     internal int Dimension { get; init; } = 2;
 
     internal double Length { get; init; } = 1;
@@ -41,7 +45,11 @@ internal static class PdeConvertRun
     }
 
     private static OperatorData Read(PdeConvertArguments a) =>
-        a.Inputs.Count == 0 && a.Output is null ? OperatorData.LoadPdeBench(a.File, a.Boundary)
-        : a.Inputs.Count > 0 && a.Output is { } output ? OperatorData.LoadArrays(a.File, a.Inputs, output, a.Dimension, a.Length, a.Boundary)
+        a.Inputs.Count == 0 && a.Output is null && a.Parameters.Count == 0 && a.Mask is null
+            ? OperatorData.IsDataFile(a.File)
+                ? OperatorData.Load(a.File)
+                : OperatorData.LoadPdeBench(a.File, a.Boundary)
+        : a.Inputs.Count > 0 && a.Output is { } output
+            ? OperatorData.LoadArrays(a.File, a.Inputs, output, a.Dimension, a.Length, a.Boundary, a.Parameters, a.Mask)
         : throw new UsageException("--input and --output go together: the arrays to learn from and the array to learn; continuum pde info lists those of a file");
 }

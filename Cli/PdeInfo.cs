@@ -40,6 +40,7 @@ internal static class PdeInfo
 
             Console.WriteLine($"output  {Describe(data.Output)}");
             Line("times", string.Join(", ", data.Times.Select(Numbers.Short)));
+            Line("mask", data.HasMask ? "1 where the domain is, 0 elsewhere" : "");
             Line("varying", string.Join(", ", data.ParameterNames));
             Line("source", data.Source);
             return ExitCode.Success;

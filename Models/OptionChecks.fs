@@ -13,6 +13,12 @@ module internal OptionChecks =
         if value < least then
             bad $"{name} must be at least {least}; got {value}"
 
+    /// Threads of libtorch: it makes as many as it is told, and the process ends when the system has no more.
+    let threads (value: int) =
+        if value < 1 || value > 1024 then
+            bad
+                $"Threads must be from 1 to 1024 (this machine has {Environment.ProcessorCount} processors); got {value}"
+
     /// Above 0 and finite.
     let positive (name: string) (value: float) =
         if not (value > 0.0 && Double.IsFinite value) then

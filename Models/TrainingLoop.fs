@@ -362,6 +362,28 @@ type private LoopRun(options: TrainingLoopOptions, task: TrainingTask) =
 /// Training.
 [<RequireQualifiedAccess>]
 module internal TrainingLoop =
+    /// Refuses, before anything is computed, a path that cannot be written or holds something else than an earlier state of such a training.
+    let private checkPath (options: TrainingLoopOptions) (task: TrainingTask) =
+        let path = options.CheckpointPath
+
+        if not (String.IsNullOrWhiteSpace path) then
+            let folder = IO.Path.GetDirectoryName(IO.Path.GetFullPath path)
+
+            if not (IO.Directory.Exists folder) then
+                raise (
+                    IO.DirectoryNotFoundException
+                        $"cannot write the checkpoint '{path}': the folder '{folder}' does not exist; create it first or choose another folder"
+                )
+
+            if not options.Resume && IO.File.Exists path then
+                try
+                    Checkpoint.Load(path, task.Kind) |> ignore
+                with :? IO.InvalidDataException ->
+                    raise (
+                        IO.IOException
+                            $"'{path}' exists and is no checkpoint of such a model; choose another CheckpointPath, or delete the file"
+                    )
+
     /// Trains the task's parameters in place: everything random comes from options.Seed and the task, so the same call gives the same
     /// parameters bit for bit, also when it was interrupted and resumed (the caller builds the model again as for a new training; the
     /// checkpoint's values replace its own). A loss or a gradient that is not finite sends it back to the best parameters with half the
@@ -369,7 +391,7 @@ module internal TrainingLoop =
     /// `progress` (may be null) is called after every iteration.
     /// ArgumentException for wrong options or a checkpoint of other options or data, TrainingException when the loss does not stay
     /// finite, OperationCanceledException when cancelled (after a checkpoint, if a path is given), InvalidDataException for a damaged
-    /// or foreign checkpoint.
+    /// or foreign checkpoint, IOException for a path in a missing folder or at a file of another kind.
     let run
         (options: TrainingLoopOptions)
         (task: TrainingTask)
@@ -377,6 +399,7 @@ module internal TrainingLoop =
         (cancellation: CancellationToken)
         : TrainingSummary =
         TrainingLoopOptions.check options
+        checkPath options task
 
         TrainingState.withThreads options.Threads (fun () ->
             use run = new LoopRun(options, task)

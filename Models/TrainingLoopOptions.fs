@@ -101,7 +101,7 @@ module internal TrainingLoopOptions =
         OptionChecks.atLeast 0 "Patience" options.Patience
         OptionChecks.atLeast 0 "Seed" options.Seed
         OptionChecks.atLeast 1 "CheckpointEvery" options.CheckpointEvery
-        OptionChecks.atLeast 1 "Threads" options.Threads
+        OptionChecks.threads options.Threads
         OptionChecks.positive "LearningRate" options.LearningRate
 
         if not (options.WeightDecay >= 0.0 && Double.IsFinite options.WeightDecay) then

@@ -20,19 +20,41 @@ type internal StoredTraining = {
 module internal TrainingState =
     /// The options of a fingerprint that differ from another's, as text; empty when all agree.
     let differences (stored: string) (wanted: string) : string =
-        let a, b = JsonNode.Parse(stored).AsObject(), JsonNode.Parse(wanted).AsObject()
+        let text (node: JsonNode) = if isNull node then "nothing" else node.ToString()
 
-        let text (json: JsonObject) (key: string) =
-            match json[key] with
-            | null -> "nothing"
-            | node -> node.ToString()
+        let short (node: JsonNode) =
+            let all = text node
+            if all.Length > 80 then all.Substring(0, 77) + ".." else all
 
-        [|
-            for pair in b do
-                if text a pair.Key <> text b pair.Key then
-                    $"{pair.Key} was {text a pair.Key} and is {text b pair.Key}"
-        |]
-        |> String.concat ", "
+        /// An object, also one that is written as a text.
+        let asObject (node: JsonNode) : JsonObject =
+            match node with
+            | :? JsonObject as own -> own
+            | :? JsonValue as value when value.GetValueKind() = Text.Json.JsonValueKind.String ->
+                let written = value.GetValue<string>()
+
+                if written.StartsWith '{' then
+                    try
+                        JsonNode.Parse(written).AsObject()
+                    with :? Text.Json.JsonException ->
+                        null
+                else
+                    null
+            | _ -> null
+
+        let rec compare (name: string) (a: JsonNode) (b: JsonNode) : string list =
+            if text a = text b then
+                []
+            else
+                match asObject a, asObject b with
+                | null, _
+                | _, null -> [ $"{name} was {short a} and is {short b}" ]
+                | a, b -> [
+                    for pair in b do
+                        yield! compare (if name = "" then pair.Key else $"{name}.{pair.Key}") a[pair.Key] pair.Value
+                  ]
+
+        compare "" (JsonNode.Parse stored) (JsonNode.Parse wanted) |> String.concat ", "
 
     /// The text of Checkpoint.Training.
     let write (options: string) (finished: bool) (averaged: bool) : string =

@@ -20,6 +20,12 @@ type Field(discretisation: Discretisation, values: Tensor) =
         let points = discretisation.Shape
         let shape = values.shape
 
+        if shape.Length = points.Length + 2 && shape[2..] = points && shape[0] < 1L then
+            raise (
+                ArgumentException
+                    $"The values have shape {Tensors.shapeText values}: there are no samples; give one or more."
+            )
+
         if
             shape.Length <> points.Length + 2
             || Array.exists2 (<>) shape[2..] points
@@ -158,6 +164,16 @@ module FieldValues =
         use _ = torch.NewDisposeScope()
         ((inner field field).sqrt()).MoveToOuterDisposeScope()
 
+    /// Throws ArgumentException, naming the field, where a value does not fit single precision.
+    let internal requireSingle (name: string) (field: Field) =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let largest = field.Values.abs().max().ToDouble()
+
+        if largest > float Single.MaxValue then
+            bad
+                $"{name} has values up to {largest:g3}, too large for single precision; compute in double precision, or take other units."
+
     /// Throws ArgumentException, naming the field, the sample and the channel, where a value is not finite.
     let requireFinite (name: string) (field: Field) =
         use _ = torch.NewDisposeScope()
@@ -171,4 +187,4 @@ module FieldValues =
             let place = String.Join(", ", at[2..])
 
             bad
-                $"{name} has {total} values that are not finite, the first in sample {at[0]}, channel {at[1]}, at point ({place}); repair or remove these samples."
+                $"{name} has {total} values that are not finite, the first in sample {at[0]}, channel {at[1]}, at point ({place}); repair or remove these samples, and put 0 where a mask is 0."

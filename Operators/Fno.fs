@@ -277,6 +277,11 @@ type Fno
         OperatorChecks.positive "The number of layers" options.Layers
         OperatorChecks.positive "The width" options.Width
         OperatorChecks.precision dtype
+
+        if not (options.Mlp >= 0.0 && Double.IsFinite options.Mlp) then
+            OperatorChecks.bad
+                $"The width of the pointwise network is a multiple of Width, not negative (0 for none); got {options.Mlp}."
+
         ArgumentNullException.ThrowIfNull(options.Modes, "Modes")
 
     let ends =

@@ -81,14 +81,20 @@ module LossTerms =
 
         { Name = name; Weight = weight; Evaluate = evaluate }
 
-    /// The distance from the truth in a norm.
+    /// The distance from the truth in a norm. ArgumentException for an order of Sobolev's norm that is not finite.
     let distance (name: string) (weight: float) (norm: FieldNorm) (options: LossOptions) : LossTerm =
+        match norm with
+        | Sobolev s when not (Double.IsFinite s) -> bad $"The order of a Sobolev norm must be finite; got {s}."
+        | _ -> ()
+
         ofFunction name weight (fun p ->
             let truth = truth name p
             withOptions name options p (fun o -> OperatorLosses.distance norm o p.Prediction truth))
 
     /// The mean distance from the truth by bands of modes.
     let bands (name: string) (weight: float) (edges: float[]) (options: LossOptions) : LossTerm =
+        OperatorLosses.checkEdges edges
+
         ofFunction name weight (fun p ->
             let truth = truth name p
             withOptions name options p (fun o -> OperatorLosses.bandDistance edges o p.Prediction truth))

@@ -8,7 +8,7 @@ open TorchSharp
 type FieldNorm =
     /// The square root of the integral of f^2.
     | L2
-    /// With the first derivatives: the integral of f^2 + |grad f|^2.
+    /// With the first derivatives: the integral of f^2 + |grad f|^2. Under a mask derivatives are differences of neighbours that are both under it.
     | H1
     /// With the multiplier (1 + |2 pi k / L|^2)^(s / 2) on its modes; s may be negative or a fraction. For uniform periodic axes.
     | Sobolev of s: float
@@ -155,9 +155,50 @@ module OperatorLosses =
         let f = Tensors.ofArray factors [| factors.LongLength |] field.Values.dtype field.Values.device
         (spectrum field).mul(f).sum [| 2L |]
 
+    /// The integral of |grad f|^2 where a mask is, from differences of neighbours that are both under it: what stands elsewhere is not looked at.
+    let private squaredSlopes (mask: Field) (field: Field) : Tensor =
+        let points = field.Discretisation
+
+        if not points.IsProduct then
+            bad $"H1 needs a product of axes; the fields are given at {points}. Take L2."
+
+        let m = mask.Values.``to`` field.Values.dtype
+        let x = FieldValues.masked m field.Values
+        let row (values: float[]) (axis: int) = TrigonometricTransforms.row values (int64 axis + 2L) x
+
+        let along (i: int) =
+            let axis = points.Axes[i]
+            let n = int64 axis.Count
+            let dim = int64 i + 2L
+            let isPeriodic = axis.Axis.Boundary = Boundary.Periodic
+            let here (t: Tensor) = if isPeriodic then t else t.narrow (dim, 0L, n - 1L)
+            let next (t: Tensor) = if isPeriodic then t.roll (-1L, dim) else t.narrow (dim, 1L, n - 1L)
+            let at = axis.Coordinates
+
+            let gaps = [|
+                yield! Array.pairwise at |> Array.map (fun (a, b) -> b - a)
+
+                if isPeriodic then
+                    at[0] + axis.Axis.Length - at[at.Length - 1]
+            |]
+
+            let squares = (next x).sub(here x).square().mul((here m).mul(next m))
+
+            Array.init points.Axes.Length id
+            |> Array.fold
+                (fun (sum: Tensor) j ->
+                    sum.mul (row (if j = i then gaps |> Array.map (fun g -> 1.0 / g) else points.Axes[j].Weights) j))
+                squares
+            |> overPoints
+
+        Array.init points.Axes.Length id
+        |> Array.filter (fun i -> points.Axes[i].Count > 1)
+        |> Array.fold (fun (sum: Tensor) i -> sum.add (along i)) (torch.zeros_like (overPoints x))
+
     let private squared (norm: FieldNorm) (mask: Field option) (field: Field) : Tensor =
         match norm with
         | L2 -> squaredL2 mask field
+        | H1 when mask.IsSome -> (squaredL2 mask field).add(squaredSlopes mask.Value field)
         | H1 ->
             (squaredL2 mask field)
                 .add(
@@ -212,13 +253,13 @@ module OperatorLosses =
     let distance (norm: FieldNorm) (options: LossOptions) (prediction: Field) (truth: Field) : Tensor =
         moved (fun () -> mean options (distances norm options prediction truth))
 
-    let private checkEdges (edges: float[]) =
+    let internal checkEdges (edges: float[]) =
         ArgumentNullException.ThrowIfNull(edges, nameof edges)
 
         if
             edges.Length < 2
             || edges |> Array.pairwise |> Array.exists (fun (a, b) -> not (b > a))
-            || edges[0] < 0.0
+            || not (edges[0] >= 0.0)
         then
             let text = String.Join(", ", edges)
             bad $"Bands need two or more rising edges from zero up; got [{text}]."

@@ -136,7 +136,7 @@ module internal OperatorSamples =
 
         if data.ParameterNames.Length <> model.ScalarParameters then
             bad
-                $"The {name} have {data.ParameterNames.Length} scalar parameters; the model takes {model.ScalarParameters}."
+                $"The {name} have {data.ParameterNames.Length} scalar parameters and the model takes {model.ScalarParameters}; give those that it was trained with, in the same order."
 
         let parameter = model.parameters () |> Seq.head
 
@@ -264,7 +264,7 @@ module OperatorTraining =
                         fno.Grow wanted
             | _ ->
                 bad
-                    "Growth takes waiting modes of an Fno into use, and there are none: give FnoOptions.FirstModes fewer modes than Modes, or set Growth = 0."
+                    "Growth takes waiting modes of an Fno into use, and there are none: the first modes must be fewer than all modes. Without first modes there is no growth (Growth = 0)."
 
     let private maskOf (input: OperatorInput) (truth: Field) =
         if isNull (box input.Mask) then
@@ -511,6 +511,26 @@ module OperatorTraining =
             Validate = (if isNull (box validation) then ValueNone else ValueSome(measure validation))
         }
 
+    /// Applies the model to one sample, so that points that it cannot take are refused before hours are spent.
+    let private tryOut (o: OperatorTrainingOptions) (model: NeuralOperator) (data: OperatorDataset) =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let device = (model.parameters () |> Seq.head).device
+        let struct (input, _) = OperatorSamples.take device data [| 0 |]
+
+        match model with
+        | :? Autoregressive as motion ->
+            let window = input.Functions[0].Values
+            use pass = new OperatorPass(window.dtype, window.device, input.Parameters)
+            motion.Step(pass, input, window) |> ignore
+        | _ -> model.Apply input |> ignore
+
+        match fourier model with
+        | ValueSome fno when o.Growth > 0.0 && input.Functions[0].Discretisation.IsProduct ->
+            let all = SpectralBasis.ofDomain model.Domain fno.Options.Padding fno.Options.Modes
+            Array.iteri2 SpectralBasis.demand all input.Functions[0].Discretisation.Axes
+        | _ -> ()
+
     /// Trains an operator in place. With validation data (null for none) its parameters in the end are those of the best mean relative L2 error; without, the last.
     /// Everything random comes from the seed: the same call gives the same operator bit for bit, also when it was interrupted and resumed from its checkpoint, in
     /// as many slices as one likes. `progress` (may be null) is called after every iteration.
@@ -538,10 +558,19 @@ module OperatorTraining =
 
         let perEpoch = (train.Count + options.Loop.BatchSize - 1) / max 1 options.Loop.BatchSize
 
+        OptionChecks.atLeast 1 "BatchSize" options.Loop.BatchSize
+        OptionChecks.atLeast 1 "ValidateEvery" options.Loop.ValidateEvery
+        let iterations = int64 options.Epochs * int64 perEpoch
+        let validateEvery = int64 options.Loop.ValidateEvery * int64 perEpoch
+
+        if iterations > int64 Int32.MaxValue then
+            bad
+                $"{options.Epochs} epochs of {perEpoch} batches are {iterations} iterations; at most {Int32.MaxValue} are counted."
+
         let loop = {
             options.Loop with
-                Iterations = options.Epochs * perEpoch
-                ValidateEvery = max 1 options.Loop.ValidateEvery * perEpoch
+                Iterations = int iterations
+                ValidateEvery = int (min validateEvery (int64 Int32.MaxValue))
         }
 
         let d = model.Domain.Dimension
@@ -551,6 +580,12 @@ module OperatorTraining =
         try
             for s in options.Strides do
                 strided.Add(if s = 1 then train else train.Stride(Array.create d s))
+
+            for data in strided do
+                tryOut options model data
+
+            if not (isNull (box validation)) then
+                tryOut options model validation
 
             let task = task { options with Loop = loop } model train validation (strided.ToArray())
             TrainingLoop.run loop task progress cancellation

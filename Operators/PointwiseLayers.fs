@@ -37,6 +37,7 @@ type PointwiseLinear(inputs: int, outputs: int, hasBias: bool, dtype: torch.Scal
         OperatorChecks.positive "The number of output channels" outputs
 
     let draw (shape: int64[]) =
+        OperatorChecks.weights (nameof PointwiseLinear) shape
         use _ = torch.NewDisposeScope()
         let bound = 1.0 / sqrt (float inputs)
         let uniform = torch.rand (shape, dtype = Nullable torch.float64, generator = generator)

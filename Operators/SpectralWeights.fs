@@ -49,6 +49,13 @@ type internal SpectralWeights
         if not (rank > 0.0 && rank <= 1.0) then
             bad $"The rank of factorised weights is a share of the dense parameters, above 0 and at most 1; got {rank}."
 
+    do
+        if kind = SpectralWeightKind.Dense || kind = SpectralWeightKind.Separable then
+            OperatorChecks.weights "A spectral convolution" dims
+        else
+            for size in dims do
+                OperatorChecks.weights "A spectral convolution" [| size; size |]
+
     let total = dims |> Array.fold (fun n d -> n * float d) 1.0
     let deviation = sqrt (2.0 / float (inputs + outputs))
 

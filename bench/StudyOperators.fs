@@ -44,11 +44,14 @@ let private reduced (reduction: Reduction) (k: int) (data: OperatorDataset) =
 let private mean (values: float[]) = Array.average values
 
 let private spread (values: float[]) =
+    let m = mean values
+    sqrt (Array.sumBy (fun v -> (v - m) * (v - m)) values / float (values.Length - 1))
+
+let private deviation (values: float[]) =
     if values.Length < 2 then
-        nan
+        ", one seed,"
     else
-        let m = mean values
-        sqrt (Array.sumBy (fun v -> (v - m) * (v - m)) values / float (values.Length - 1))
+        $" +- {spread values:f5} over {values.Length} seeds"
 
 let private seeds (settings: Settings) = [| 0 .. min 3 settings.Runs - 1 |]
 
@@ -112,7 +115,7 @@ let private study
             line workload (if finer = 1 then name else $"{name}, {finer} x finer") runs.Length (mean seconds) with
                 Error = mean errors
                 Notes =
-                    $"relative L2 {mean errors:f5} +- {spread errors:f5} over {runs.Length} seeds on {test.Count} samples; {train} trained, {options.Epochs} epochs, {parameters} parameters"
+                    $"relative L2 {mean errors:f5}{deviation errors} on {test.Count} samples; {train} trained, {options.Epochs} epochs, {parameters} parameters"
                     + (if finer = 1 then "" else $"; {ratio:f3} x the training points'")
         })
 

@@ -126,9 +126,55 @@ let private path =
                 mine.To(torch.float32) |> fun m -> direct.Values.sub((snd m.Output).Values).abs().max().ToDouble()
 
             Expect.isLessThan gap 1e-5 "from arrays"
+            predict [ "--parameters"; "nu"; "--out"; "more.h5" ] |> expect 2
             let missing = predict [ "--input"; "end"; "--out"; "more.h5" ]
             expect 1 missing
             Expect.stringContains missing.Error "'end'" "the array")
+    }
+
+let private extras =
+    test "arrays with a parameter and a mask: converted, learned from, predicted for" {
+        inFolder (fun folder ->
+            let n, samples = 16, 8
+            let values f = Array.init (samples * n) (fun i -> f (i / n) (float (i % n) / float n))
+
+            Npz.Write(
+                Path.Combine(folder, "mine.npz"),
+                [
+                    NamedArray.FromDoubles("f", [| 8L; 16L |], values (fun s x -> sin (6.0 * x + float s)))
+                    NamedArray.FromDoubles("u", [| 8L; 16L |], values (fun s x -> float s * sin (6.0 * x + float s)))
+                    NamedArray.FromDoubles("c", [| 8L |], Array.init samples float)
+                    NamedArray.FromDoubles("where", [| 16L |], Array.init n (fun j -> if j < 12 then 1.0 else 0.0))
+                ]
+            )
+
+            let extra = [ "--input"; "f"; "--parameters"; "c"; "--mask"; "where" ]
+
+            expect
+                0
+                (run
+                    folder
+                    ([ "pde"; "convert"; "mine.npz"; "--output"; "u"; "--dimension"; "1"; "--out"; "data.h5" ] @ extra))
+
+            use data = OperatorDataset.Load(Path.Combine(folder, "data.h5"))
+            Expect.isTrue (data.HasMask && data.ParameterNames = [| "c" |]) "both are there"
+            Expect.stringContains (run folder [ "pde"; "info"; "data.h5" ]).Output "mask" "info"
+            // Data of our own are written anew.
+            expect 0 (run folder [ "pde"; "convert"; "data.h5"; "--out"; "again.npz" ])
+            use again = OperatorDataset.Load(Path.Combine(folder, "again.npz"))
+            Expect.equal again.Count samples "the same samples"
+            expect 0 (operator folder ([ "train"; "data.h5"; "--quiet"; "--no-plot" ] @ small))
+            let model = "out/data/model.safetensors"
+            expect 0 (operator folder ([ "predict"; model; "mine.npz"; "--out"; "images.npz"; "--quiet" ] @ extra))
+            expect 0 (operator folder [ "predict"; model; "data.h5"; "--out"; "known.npz"; "--quiet" ])
+            let images name = (snd (OperatorDataset.Load(Path.Combine(folder, name))).Output).Values |> Tensors.toArray
+            Expect.sequenceEqual (images "images.npz") (images "known.npz") "the same images"
+
+            // Other data are seen not to fit before anything is trained.
+            burgers folder "test.h5" "2" "0"
+            let unlike = operator folder ([ "train"; "data.h5"; "--test"; "test.h5"; "--out"; "other" ] @ small)
+            expect 2 unlike
+            Expect.isFalse (Directory.Exists(Path.Combine(folder, "other"))) "no folder")
     }
 
 let private twoAxes =
@@ -237,4 +283,5 @@ let private refusals =
             Expect.equal (files folder) [| "data.csv"; "data.h5"; "half.h5" |] "nothing is written")
     }
 
-let tests = testList "operators by the command line" [ path; twoAxes; motions; resuming; refusals ]
+let tests =
+    testList "operators by the command line" [ path; extras; twoAxes; motions; resuming; refusals ]

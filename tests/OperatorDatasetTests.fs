@@ -311,6 +311,41 @@ let private coarse =
         }
     ]
 
+let private masks =
+    test "masks are 0 or 1, somewhere 1, and parameters have names of their own" {
+        use _ = torch.NewDisposeScope()
+        let points = Discretisation.Uniform(Domain [| Axis.Open 1.0 |], [| 4 |])
+
+        let make (values: float[]) names () =
+            let n = List.length names
+            let mask = new Field(points, Tensors.ofArray values [| 2L; 1L; 4L |] f64 torch.CPU)
+            let parameters = if n = 0 then null else torch.ones ([| 2L; int64 n |], dtype = f64)
+
+            new OperatorDataset(
+                [| "a", counting points 2 1 0.0 |],
+                ("u", counting points 2 1 0.0),
+                List.toArray names,
+                parameters,
+                mask,
+                [||],
+                ""
+            )
+            |> ignore
+
+        let ones = [| 1.0; 1.0; 0.0; 1.0; 1.0; 0.0; 0.0; 1.0 |]
+        make ones [ "c" ] ()
+
+        failsWith<ArgumentException>
+            [ "255"; "point 2 of sample 1" ]
+            (make [| 1.0; 1.0; 0.0; 1.0; 1.0; 0.0; 255.0; 1.0 |] [])
+
+        refuses "sample 0 is 0 everywhere" (make [| 0.0; 0.0; 0.0; 0.0; 1.0; 0.0; 0.0; 1.0 |] [])
+        refuses "2 parameters are called 'c'" (make ones [ "c"; "c" ])
+        let large = new OperatorDataset([| "a", counting points 1 1 1e39 |], ("u", counting points 1 1 0.0), "")
+        failsWith<ArgumentException> [ "'a'"; "double precision" ] (fun () -> large.To torch.float32 |> ignore)
+        refuses "no samples" (fun () -> new Field(points, torch.zeros ([| 0L; 1L; 4L |], dtype = f64)) |> ignore)
+    }
+
 let private foreign =
     testList "PDE data: files of others" [
         test "PDEBench: files of two resolutions live on the same domain, also in single precision" {
@@ -473,6 +508,10 @@ let private foreign =
                 let single = Path.Combine(folder, "x.npy")
                 Npy.Write(single, u)
                 Expect.sequenceEqual (ForeignData.list single) [| "x", [| 2L; 3L; 6L |] |] "one array"
+
+                damaged [ "x.npy"; "one array"; "'a', 'b'" ] (fun () ->
+                    ForeignData.read single [| "a"; "b" |] |> ignore)
+
                 let found = ForeignData.read single [| "v" |]
                 Expect.equal found[0].Name "v" "under any name"
 
@@ -488,4 +527,4 @@ let private foreign =
         }
     ]
 
-let tests = testList "PDE data of operators" [ container; files; coarse; foreign ]
+let tests = testList "PDE data of operators" [ container; files; coarse; masks; foreign ]

@@ -121,6 +121,58 @@ let inputTests =
                 Expect.equal ((truth holes).ToDouble()) ((truth field.Values).ToDouble()) "distance"
         }
 
+        test "an H1 distance under a mask is that of the part under it, whatever stands elsewhere" {
+            use _ = torch.NewDisposeScope()
+
+            for domain in [ square; torus2 ] do
+                let grid = uniform domain [ 24; 24 ]
+                let inside (x: float[]) = x[0] < 0.6 && x[1] < 0.7
+                let mask = FieldValues.ofFunction 1 f64 grid (fun x -> [| if inside x then 1.0 else 0.0 |])
+                let options = { LossOptions.Default with Mask = Some mask; Relative = false }
+
+                let size (elsewhere: float) =
+                    let f =
+                        FieldValues.ofFunction 1 f64 grid (fun x -> [|
+                            if inside x then 2.0 * x[0] - x[1] else elsewhere
+                        |])
+
+                    let zero = f.With(torch.zeros_like f.Values)
+                    (OperatorLosses.distance FieldNorm.H1 options f zero).ToDouble()
+
+                Expect.equal (size 1e6) (size 0.0) "what stands elsewhere"
+                Expect.equal (size nan) (size 0.0) "NaN"
+
+                // Slopes 2 and -1: their part of the square is 5 times the area between neighbours.
+                let l2 (elsewhere: float) =
+                    let f =
+                        FieldValues.ofFunction 1 f64 grid (fun x -> [|
+                            if inside x then 2.0 * x[0] - x[1] else elsewhere
+                        |])
+
+                    (OperatorLosses.distance FieldNorm.L2 options f (f.With(torch.zeros_like f.Values))).ToDouble()
+
+                let slopes = Math.Pow(size 0.0, 2.0) - Math.Pow(l2 0.0, 2.0)
+                Expect.floatClose { absolute = 0.15; relative = 0.0 } slopes (5.0 * 0.42) $"slopes on {domain}"
+
+            // A mask that hides nothing: the derivatives of the whole domain, to second order.
+            let error n =
+                let grid = uniform torus2 [ n; n ]
+                let f = OperatorLaws.field grid 1 1 3 2
+                let zero = f.With(torch.zeros_like f.Values)
+
+                let all = {
+                    LossOptions.Default with
+                        Relative = false
+                        Mask = Some(f.With(torch.ones_like f.Values))
+                }
+
+                let whole = { all with Mask = None }
+                let size o = (OperatorLosses.distance FieldNorm.H1 o f zero).ToDouble()
+                abs (size all - size whole)
+
+            Expect.isGreaterThan (error 16 / error 32) 3.5 "order 2"
+        }
+
         test "an integral may be asked at a few points, or at one" {
             use _ = torch.NewDisposeScope()
             let field = OperatorLaws.field (uniform torus2 [ 12; 12 ]) 2 1 1 2
@@ -180,6 +232,13 @@ let inputTests =
             refused [ "float32 or float64" ] (fun () ->
                 seeded (fun g -> new Fno(torus1, [| 1 |], 1, 0, small [| 3 |], torch.float16, g)) |> ignore)
 
+            refused [ "weights"; "smaller width" ] (fun () ->
+                fno torus1 [| 1 |] { small [| 3 |] with Width = 1_000_000 } |> ignore)
+
+            refused [ "weights"; "fewer modes" ] (fun () ->
+                fno torus1 [| 1 |] (small [| Int32.MaxValue / 4 |]) |> ignore)
+
+            refused [ "not negative" ] (fun () -> fno torus1 [| 1 |] { small [| 3 |] with Mlp = -1.0 } |> ignore)
             refused [ "Modes" ] (fun () -> fno torus1 [| 1 |] (small null) |> ignore)
             use plain = fno torus1 [| 1 |] { small [| 3 |] with FirstModes = null }
             Expect.isGreaterThan plain.ParameterCount 0L "no first modes"

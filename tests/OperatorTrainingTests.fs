@@ -327,7 +327,7 @@ let private fitting =
                 OperatorTraining.fit (with' path true) again train none null CancellationToken.None |> ignore
                 Expect.equal (bits again) (bits whole) "as without the interruption")
 
-            refused [ "FirstModes"; "Growth = 0" ] (fun () ->
+            refused [ "first modes"; "Growth = 0" ] (fun () ->
                 use all = network 1 1
                 OperatorTraining.fit (with' null false) all train none null CancellationToken.None |> ignore)
         }
@@ -457,6 +457,31 @@ let private weighted =
         }
     ]
 
+let private differing =
+    test "a checkpoint of other options names the option, and no more" {
+        use train = derivatives 16 6 1
+
+        inFolder (fun folder ->
+            let path = Path.Combine(folder, "a.safetensors")
+
+            let fit width resume =
+                use generator = new torch.Generator(2UL)
+                let fno = { FnoOptions.Create [| 3 |] with Width = width; Layers = 1 }
+                use model = new Fno(torus1, [| 1 |], 1, 0, fno, f64, generator)
+
+                let o = {
+                    options 1 with
+                        Loop = { (options 1).Loop with CheckpointPath = path; Resume = resume }
+                }
+
+                OperatorTraining.fit o model train none null CancellationToken.None |> ignore
+
+            fit 4 false
+            let text = messageOf<ArgumentException>(fun () -> fit 5 true)
+            Expect.stringContains text "model.config.options.width was 4 and is 5" "what differs"
+            Expect.isLessThan text.Length 400 text)
+    }
+
 let private refusals =
     testList "refusals" [
         test "data that do not fit the model" {
@@ -472,6 +497,43 @@ let private refusals =
             refused [ "16"; "3" ] (fun () -> fit model { options 1 with Strides = [| 3 |] })
             refused [ "Axis 0"; "6 modes"; "8 points" ] (fun () -> fit model { options 1 with Strides = [| 2 |] })
             refused [ "Epochs" ] (fun () -> fit model (options 0))
+
+            // Nothing is trained before all resolutions have been tried.
+            let mutable iterations = 0
+            let note = Action<TrainingReport>(fun _ -> iterations <- iterations + 1)
+
+            let tried o validation = OperatorTraining.fit o model train validation note CancellationToken.None |> ignore
+
+            for plan in [ ResolutionPlan.Mixed; ResolutionPlan.Curriculum ] do
+                refused [ "6 modes"; "8 points" ] (fun () ->
+                    tried { options 1 with Strides = [| 1; 2 |]; Resolutions = plan } none)
+
+            use few = derivatives 8 2 1
+            refused [ "6 modes"; "8 points" ] (fun () -> tried (options 1) few)
+            let waiting = { options 1 with Growth = 1.0; Strides = [| 1; 2 |] }
+
+            refused [ "6 modes"; "8 points" ] (fun () ->
+                use generator = new torch.Generator(2UL)
+                let fno = { FnoOptions.Create [| 6 |] with Width = 6; FirstModes = [| 2 |] }
+                use growing = new Fno(torus1, [| 1 |], 1, 0, fno, f64, generator)
+                OperatorTraining.fit waiting growing train none note CancellationToken.None |> ignore)
+
+            refuses "iterations" (fun () ->
+                tried { options Int32.MaxValue with Loop = { (options 1).Loop with BatchSize = 1 } } none)
+
+            refuses "1024" (fun () -> tried { options 1 with Loop = { (options 1).Loop with Threads = 2000 } } none)
+
+            let at path = { options 1 with Loop = { (options 1).Loop with CheckpointPath = path } }
+
+            inFolder (fun folder ->
+                let missing = Path.Combine(folder, "none", "a.safetensors")
+                failsWith<DirectoryNotFoundException> [ "'" + missing + "'" ] (fun () -> tried (at missing) none)
+                let other = Path.Combine(folder, "data.csv")
+                File.WriteAllText(other, "x\n1\n")
+                failsWith<IOException> [ "no checkpoint"; "data.csv" ] (fun () -> tried (at other) none)
+                Expect.equal (File.ReadAllText other) "x\n1\n" "the file is kept")
+
+            Expect.equal iterations 0 "iterations"
 
             refused [ "Frames of 2 components"; "1 channels" ] (fun () ->
                 OperatorTraining.scaledStep train 2 model |> ignore)
@@ -508,4 +570,4 @@ let private memory =
         Expect.equal (Tensors.live () - before) 0L "live tensors"
     }
 
-let all = testList "Operator training" [ poisson; fitting; weighted; refusals; memory ]
+let all = testList "Operator training" [ poisson; fitting; weighted; differing; refusals; memory ]

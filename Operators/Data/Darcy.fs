@@ -178,6 +178,10 @@ module Darcy =
         if not (Double.IsFinite o.LogScale && Double.IsFinite o.Forcing) then
             bad $"LogScale and Forcing must be finite; got {o.LogScale} and {o.Forcing}."
 
+        if o.CellMeans && fine = o.Grid then
+            bad
+                $"Means over cells need finer points than the {o.Grid} of the result; solve on more with FineGrid, such as {4 * (o.Grid - 1) + 1}."
+
         fine
 
     /// The Gaussian field behind the coefficient.
@@ -197,7 +201,14 @@ module Darcy =
         let g = GaussianField.values law seed 0 first count points
 
         if o.Coefficient = DarcyCoefficient.Lognormal then
-            g.mul(o.LogScale).exp()
+            let a = g.mul(o.LogScale).exp()
+            let high, low = a.max().ToDouble(), a.min().ToDouble()
+
+            // The linear solver works with their ratio.
+            if not (Double.IsFinite high && low > 0.0 && high / low < 1e12) then
+                bad $"Coefficients from {low:g3} to {high:g3} cannot be solved for; take a LogScale below {o.LogScale}."
+
+            a
         else
             g.lt(0.0).``to``(torch.float64).mul(o.Low - o.High).add o.High
 

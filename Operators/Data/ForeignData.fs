@@ -21,6 +21,11 @@ type ForeignOptions = {
     InputFrames: int
     /// Times of all frames of the output arrays; empty where the channels are not times.
     Times: float[]
+    /// Names of arrays of one number for each sample that the equation has: scalar parameters.
+    Parameters: string[]
+    /// Name of the array that is 1 where the domain is and 0 elsewhere, at the points of the first input: shape (points..) for all samples or (samples,
+    /// points..); empty for none.
+    Mask: string
     /// Name of the result's output; empty for the name of the first output array.
     OutputName: string
     /// float32 or float64.
@@ -36,6 +41,8 @@ type ForeignOptions = {
         ChannelsLast = false
         InputFrames = 0
         Times = [||]
+        Parameters = [||]
+        Mask = ""
         OutputName = ""
         DType = torch.float64
     }
@@ -71,7 +78,7 @@ module ForeignData =
         | ".npy" -> [| Path.GetFileNameWithoutExtension path, (Npy.Read path).Shape |]
         | _ -> unknown path
 
-    /// Arrays of a file by their names, MATLAB's axes put in MATLAB's order. A .npy file has one array, whatever its name.
+    /// Arrays of a file by their names, MATLAB's axes put in MATLAB's order. A .npy file has one array, whatever its name: it can be asked for one.
     /// InvalidDataException names the file and the array that is missing or damaged.
     let read (path: string) (names: string[]) : NamedArray[] =
         ArgumentNullException.ThrowIfNull(names, nameof names)
@@ -91,7 +98,16 @@ module ForeignData =
                 | None ->
                     let known = all |> Seq.map _.Name |> Seq.truncate 12 |> String.concat ", "
                     FileFormat.invalid path $"it has no array {FileFormat.quoted name}" $"it holds: {known}")
-        | ".npy" -> names |> Array.map (fun name -> (Npy.Read path).WithName name)
+        | ".npy" ->
+            match Array.distinct names with
+            | [| name |] -> [| (Npy.Read path).WithName name |]
+            | several ->
+                let wanted = several |> Array.map FileFormat.quoted |> String.concat ", "
+
+                FileFormat.invalid
+                    path
+                    $"a .npy file holds one array, and {wanted} were asked for"
+                    "put the arrays into one .npz file"
         | _ -> unknown path
 
     // ------------------------------------------------------------------------------------------ from arrays to fields
@@ -127,7 +143,7 @@ module ForeignData =
 
     let private fieldOf (o: ForeignOptions) (name: string) (values: Tensor) : string * Field =
         let points = pointsOf o values.shape[2..]
-        name, new Field(points, values.contiguous().clone().MoveToOuterDisposeScope())
+        name, new Field(points, values.contiguous().clone())
 
     /// Frames x components from components (samples, frames, points..).
     let private interleave (parts: Tensor[]) : Tensor =
@@ -138,6 +154,56 @@ module ForeignData =
 
         let all = torch.stack (parts, 2L)
         all.reshape (Array.concat [ [| shape[0]; shape[1] * int64 parts.Length |]; shape[2..] ])
+
+    let private find (arrays: NamedArray[]) (name: string) : NamedArray =
+        match arrays |> Array.filter (fun a -> a.Name = name) with
+        | [| array |] -> array
+        | [||] ->
+            let known = String.Join(", ", arrays |> Array.map _.Name)
+            bad $"There is no array '{name}'; there are {known}."
+        | several -> bad $"{several.Length} arrays are called '{name}'; give each its own name."
+
+    /// The parameters as (samples, parameters); null for none.
+    let private parametersOf (o: ForeignOptions) (samples: int64) (arrays: NamedArray[]) : Tensor =
+        let column (name: string) =
+            let array = find arrays name
+            let shape = array.Shape
+
+            if shape <> [| samples |] && shape <> [| samples; 1L |] then
+                bad
+                    $"The parameter '{name}' has shape {Shape.text shape}; {samples} samples need one number each, shape [{samples}]."
+
+            array.ToTensor().``to``(o.DType).reshape([| samples; 1L |])
+
+        if o.Parameters.Length = 0 then
+            null
+        else
+            torch.cat (o.Parameters |> Array.map column, 1L)
+
+    let private maskOf (o: ForeignOptions) (samples: int64) (points: Discretisation) (arrays: NamedArray[]) : Field =
+        if String.IsNullOrEmpty o.Mask then
+            Unchecked.defaultof<Field>
+        else
+            let array = find arrays o.Mask
+            let sizes = points.Shape
+            let one = array.Shape = sizes
+
+            if not one && array.Shape <> Array.append [| samples |] sizes then
+                let wanted = String.Join(", ", sizes)
+
+                bad
+                    $"The mask has shape {Shape.text array.Shape}; give [{wanted}] for all samples or [{samples}, {wanted}], the points of the first input."
+
+            let shape = Array.append [| (if one then 1L else samples); 1L |] sizes
+            new Field(points, array.ToTensor().``to``(o.DType).reshape(shape).clone())
+
+    let private inputsOf (o: ForeignOptions) (arrays: NamedArray[]) : (string * Field)[] =
+        let k = int64 o.InputFrames
+
+        o.Inputs
+        |> Array.map (fun name ->
+            let x = valuesOf o (find arrays name)
+            fieldOf o name (if k > 0L then cut name x 0L k else x))
 
     /// Operator data from arrays in memory, by the names that the options give. ArgumentException, naming the array and its shape, where they do not
     /// fit each other or the domain.
@@ -150,23 +216,9 @@ module ForeignData =
             bad "Name at least one input array and one output array."
 
         use _ = torch.NewDisposeScope()
-
-        let find (name: string) =
-            match arrays |> Array.tryFind (fun a -> a.Name = name) with
-            | Some array -> valuesOf o array
-            | None ->
-                let known = String.Join(", ", arrays |> Array.map _.Name)
-                bad $"There is no array '{name}'; there are {known}."
-
         let k = int64 o.InputFrames
-
-        let inputs =
-            o.Inputs
-            |> Array.map (fun name ->
-                let x = find name
-                fieldOf o name (if k > 0L then cut name x 0L k else x))
-
-        let components = o.Outputs |> Array.map find
+        let inputs = inputsOf o arrays
+        let components = o.Outputs |> Array.map (find arrays >> valuesOf o)
         let frames = components[0].shape[1]
 
         if o.Times.Length > 0 && int64 o.Times.Length <> frames then
@@ -190,34 +242,69 @@ module ForeignData =
 
         let output = fieldOf o name (interleave kept)
         let times = if o.Times.Length = 0 then [||] else Array.skip (int k) o.Times
-        new OperatorDataset(inputs, output, [||], null, Unchecked.defaultof<Field>, times, source)
+        let samples = (snd output).Batch
+        let mask = maskOf o samples (snd inputs[0]).Discretisation arrays
+        let parameters = parametersOf o samples arrays
+        let made = new OperatorDataset(inputs, output, o.Parameters, parameters, mask, times, source)
 
-    /// Data to predict from: input functions on a domain whose output, of so many channels at the points of the first, is not known and stands as zero.
-    /// ArgumentException as `ofArrays`.
-    let ofInputs (domain: Domain) (names: string[]) (outputChannels: int) (arrays: NamedArray[]) : OperatorDataset =
-        ArgumentNullException.ThrowIfNull(names, nameof names)
+        for _, field in Array.append made.Inputs [| made.Output |] do
+            field.Values.MoveToOuterDisposeScope() |> ignore
 
-        if names.Length = 0 then
+        if not (isNull made.Parameters) then
+            made.Parameters.MoveToOuterDisposeScope() |> ignore
+
+        if made.HasMask then
+            made.Mask.Values.MoveToOuterDisposeScope() |> ignore
+
+        made
+
+    /// Data to predict from: input functions (with the parameters and the mask of the options, whose outputs do not count) whose output, of so many channels
+    /// at the points of the first, is not known and stands as zero. ArgumentException as `ofArrays`.
+    let ofInputs (o: ForeignOptions) (outputChannels: int) (arrays: NamedArray[]) : OperatorDataset =
+        ArgumentNullException.ThrowIfNull(arrays, nameof arrays)
+        NativeLibraries.ensure ()
+
+        if o.Inputs.Length = 0 then
             bad "Name at least one input array."
 
-        let o = {
-            ForeignOptions.Create(domain, names[0], names[0]) with
-                Inputs = names
-                OutputName = "image"
-        }
+        if o.ChannelsLast then
+            bad "Channels of input functions to predict from come first."
 
-        use given = ofArrays o arrays "input functions"
-        let first = snd given.Inputs[0]
-        let shape = first.Values.shape
-        let sizes = Array.append [| shape[0]; int64 outputChannels |] shape[2..]
-        let image = new Field(first.Discretisation, torch.zeros (sizes, dtype = Nullable o.DType))
-        let copies = given.Inputs |> Array.map (fun (name, f) -> name, FieldParts.convert o.DType f)
-        new OperatorDataset(copies, ("image", image), given.Source)
+        let sizes =
+            use _ = torch.NewDisposeScope()
+            let first = inputsOf { o with Inputs = o.Inputs[..0] } arrays |> Array.head |> snd
+            Array.concat [ [| first.Batch; int64 outputChannels |]; first.Discretisation.Shape ]
+
+        let count = sizes |> Array.fold (*) 1L |> int
+        let name = "(the image)"
+        let image = NamedArray.FromDoubles(name, sizes, Array.zeroCreate count)
+        let outputName = if String.IsNullOrEmpty o.OutputName then "image" else o.OutputName
+        let known = { o with Outputs = [| name |]; OutputName = outputName; Times = [||] }
+
+        ofArrays known (Array.append arrays [| image |]) "input functions"
+
+    /// The names of all arrays that the options ask for; those of the output only where it is wanted.
+    let private names (o: ForeignOptions) (withOutput: bool) : string[] =
+        [|
+            yield! o.Inputs
+
+            if withOutput then
+                yield! o.Outputs
+
+            yield! o.Parameters
+
+            if not (String.IsNullOrEmpty o.Mask) then
+                o.Mask
+        |]
+        |> Array.distinct
+
+    /// Input functions to predict from, from the arrays of a file.
+    let loadInputs (path: string) (o: ForeignOptions) (outputChannels: int) : OperatorDataset =
+        ofInputs o outputChannels (read path (names o false))
 
     /// Operator data from the arrays of a file.
     let load (path: string) (o: ForeignOptions) : OperatorDataset =
-        let names = Array.append o.Inputs o.Outputs |> Array.distinct
-        ofArrays o (read path names) $"'{Path.GetFileName path}'"
+        ofArrays o (read path (names o true)) $"'{Path.GetFileName path}'"
 
     // ------------------------------------------------------------------------------------------ PDEBench
 
@@ -248,7 +335,10 @@ module ForeignData =
         let axisNames = coordinateNames |> Array.takeWhile has
 
         if axisNames.Length = 0 then
-            FileFormat.invalid path "it has no array 'x-coordinate'" "give the domain and load it with ForeignData.load"
+            FileFormat.invalid
+                path
+                "it has no array 'x-coordinate'"
+                "it is no file of PDEBench; name its input and output arrays, and give the domain"
 
         let doubles name : float[] = (Array.head (read path [| name |])).ToDoubles()
         let axes = axisNames |> Array.map (fun name -> axisOf path name boundary (doubles name))

@@ -126,6 +126,17 @@ module GaussianField =
     /// Standard normal coefficients of samples first .. first + count - 1 for a seed: (count, modes). `stream` tells fields of one sample apart.
     let normals (seed: int) (stream: int) (first: int) (count: int) (modes: int[]) : Tensor =
         let d = modes.Length
+
+        if Array.exists (fun m -> m < 1) modes then
+            let text = String.Join(" x ", modes)
+            bad $"The points hold {text} functions of the series; take more points on each axis."
+
+        let total = modes |> Array.fold (fun n m -> n * float m) (float count)
+
+        if total > float Int32.MaxValue then
+            bad
+                $"{count} samples of {total / float count:g3} coefficients are more than an array holds; take fewer points."
+
         let last = modes[d - 1]
         let rows = Array.fold (*) 1 modes / last
         let second = if d = 3 then modes[1] else 1

@@ -66,6 +66,9 @@ module internal Generations =
             ExceptionDispatchInfo.Throw failed.InnerExceptions[0]
 
     let private check (g: Generation) =
+        // Before anything of TorchSharp is touched: it would look for libtorch by itself, and not find it.
+        NativeLibraries.ensure ()
+
         if g.Samples < 1 then
             bad $"{g.Samples} samples were asked for; ask for at least one."
 
@@ -82,7 +85,6 @@ module internal Generations =
     /// Calls make(first, count) for batch after batch and joins what it gives along dimension 0.
     let private run (g: Generation) (batch: int) (make: int -> int -> Tensor[]) : Tensor[] =
         check g
-        NativeLibraries.ensure ()
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
         let size = min g.Samples (if g.Batch > 0 then g.Batch else max 1 batch)

@@ -199,7 +199,14 @@ type OperatorDataset
 
         FieldValues.requireFinite $"'{name}'" field
 
+    static let checkNames (names: string[]) =
+        match names |> Array.countBy id |> Array.tryFind (fun (_, n) -> n > 1) with
+        | Some(name, n) -> bad $"{n} parameters are called '{name}'; give each its own name."
+        | None -> ()
+
     static let checkParameters (dtype: torch.ScalarType) (count: int64) (names: string[]) (parameters: Tensor) =
+        checkNames names
+
         if isNull parameters then
             if names.Length > 0 then
                 bad
@@ -239,6 +246,23 @@ type OperatorDataset
                 bad $"The mask has dtype {mask.Values.dtype} and the output {dtype}; convert it first."
 
             FieldValues.requireFinite "The mask" mask
+
+            do
+                use _ = torch.NewDisposeScope()
+                let values = mask.Values.flatten 1L
+                let wrong = values.eq(0.0).logical_or(values.eq 1.0).logical_not()
+
+                if wrong.any().ToBoolean() then
+                    let first = wrong.nonzero().[0L].data<int64>().ToArray()
+
+                    bad
+                        $"The mask is {values.[first[0], first[1]].ToDouble()} at point {first[1]} of sample {first[0]}; it must be 1 where the domain is and 0 elsewhere."
+
+                let inside = values.sum 1L |> Tensors.toArray
+
+                match inside |> Array.tryFindIndex (fun n -> n = 0.0) with
+                | Some i -> bad $"The mask of sample {i} is 0 everywhere; leave the sample out."
+                | None -> ()
 
             if mask.Batch = count then
                 mask
@@ -367,8 +391,12 @@ type OperatorDataset
             source
         )
 
-    /// The same data in float32 or float64, as a copy.
+    /// The same data in float32 or float64, as a copy. ArgumentException for values too large for float32.
     member _.To(dtype: torch.ScalarType) : OperatorDataset =
+        if dtype = torch.float32 then
+            for name, field in Array.append inputs [| output |] do
+                FieldValues.requireSingle $"'{name}'" field
+
         part (FieldParts.convert dtype) (fun x -> x.``to`` (dtype, copy = true))
 
     override _.ToString() =

@@ -265,7 +265,8 @@ module OperatorDatasetFiles =
         else
             Npz.Write(path, arraysOf data)
 
-    let private foreignRemedy = "it was not written by Continuum as operator data; read it with ForeignData"
+    let private foreignRemedy =
+        "it was not written by Continuum as operator data; read its arrays by name (ForeignData.load, in C# OperatorData.LoadArrays, pde convert --input --output)"
 
     let private parse (path: string) (bytes: byte[]) : Description.Whole =
         try

@@ -34,7 +34,17 @@ module Poisson =
         u.With((AxisSeries.laplacian u).Values.neg().sub(zeroMean.Values).MoveToOuterDisposeScope())
 
     /// Samples of the operator from `f` to `u`.
+    /// ArgumentException for sources whose mean is not zero where constants satisfy the conditions: the equation has no solution then.
     let generate (source: RandomState) (g: Generation) : OperatorDataset =
+        if
+            not source.ZeroMean
+            && source.Domain.Axes |> Array.forall (fun a -> a.Boundary <> Boundary.Dirichlet)
+        then
+            raise (
+                ArgumentException
+                    "Poisson's equation has no solution for a source whose mean is not zero where no axis fixes the value at its ends; set ZeroMean, or take Dirichlet axes."
+            )
+
         RandomStates.dataset source g "-Laplace u = f" [] [| "f" |] "u" [||] (fun sample ->
             let f = RandomStates.coefficients source g 0 sample
             let u = f.mul (inverse (RandomStates.eigenvalues source))

@@ -221,6 +221,8 @@ internal static class OperatorCases
                 (new() { Kind = OperatorKind.DeepONet, Modes = [4] }, "Modes"),
                 (s_quick with { Unroll = 2 }, "Unroll"),
                 (s_quick with { Growth = 1 }, "Growth"),
+                (s_quick with { Patience = 3 }, "Patience"),
+                (s_quick with { Resolutions = ResolutionUse.Curriculum }, "Resolutions"),
             }
         )
         {
@@ -228,6 +230,36 @@ internal static class OperatorCases
             Check.Holds(message, name);
             Check.Holds(message, "default");
         }
+
+        foreach (
+            (OperatorOptions options, string name) in new (OperatorOptions, string)[]
+            {
+                (s_quick with { FirstModes = [2], Growth = 0 }, "above 0"),
+                (s_quick with { Symmetries = (BoxSymmetries)77 }, "no BoxSymmetries"),
+                (s_quick with { Modes = null! }, "Modes"),
+                (s_quick with { Losses = [null!] }, "Losses"),
+                (s_quick with { Threads = 100_000 }, "1024"),
+                (s_quick with { Mlp = double.NaN }, "not negative"),
+                (s_quick with { Modes = [int.MaxValue] }, "fewer modes"),
+                (s_quick with { ValidateEvery = 0 }, "ValidateEvery"),
+            }
+        )
+        {
+            Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Fit(data, options)).Message, name);
+        }
+
+        Check.Throws<ArgumentException>(() => OperatorLoss.Bands([2, 1]));
+        Check.Throws<ArgumentException>(() => OperatorLoss.Sobolev(double.NaN));
+        using OperatorData plane = PdeData.Poisson(new() { Samples = 2, Grid = 16 });
+        Check.Holds(Check.Throws<ArgumentException>(() => OperatorTrainer.Check(data, s_quick, plane)).Message, "lives on");
+        OperatorData gone = Derivatives(2, 16, 1);
+        gone.Dispose();
+        gone.Dispose();
+        Check.Throws<ObjectDisposedException>(() => gone.Values("f"));
+        OperatorModel left = OperatorTrainer.Fit(data, s_quick with { Epochs = 1 });
+        left.Dispose();
+        Check.Throws<ObjectDisposedException>(() => left.Predict(data));
+        Check.Throws<ObjectDisposedException>(() => _ = left.ParameterCount);
     }
 
     private static void Unknown()
@@ -268,6 +300,27 @@ internal static class OperatorCases
         using OperatorData a = other.Predict(cases);
         using OperatorData b = other.Predict([flat], [c], mask);
         Check.That(a.Values("u").SequenceEqual(b.Values("image")), $"with parameters and mask");
+        string arrays = Path.Combine(Path.GetTempPath(), $"arrays-{Guid.NewGuid():N}.h5");
+        try
+        {
+            cases.Save(arrays);
+            Check.That(OperatorData.IsDataFile(arrays), $"operator data");
+            Check.Holds(
+                Check
+                    .Throws<ArgumentException>(() =>
+                        OperatorData.LoadArrays(arrays, ["input_0/values"], "output/values", 1, parameters: ["input_0/values"]).Dispose()
+                    )
+                    .Message,
+                "one number each"
+            );
+        }
+        finally
+        {
+            File.Delete(arrays);
+        }
+
+        Check.Holds(Check.Throws<ArgumentException>(() => new FunctionArray("f", [10, 33], new double[300]).Save("f.npz")).Message, "330 values; 300");
+        Check.Holds(Check.Throws<ArgumentException>(() => model.Predict([new("f", [1, 24], [double.NaN, .. new double[23]])])).Message, "'f' has 1 values");
         int threads = ContinuumRuntime.Threads;
         ContinuumRuntime.Threads = 1;
         Check.Same(ContinuumRuntime.Threads, 1, "threads");
