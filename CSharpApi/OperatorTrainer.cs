@@ -130,7 +130,7 @@ public static class OperatorTrainer
         int frames = data.Times.Length;
         if (frames == 0)
         {
-            throw new ArgumentException("The data have no times, so they are no motions; set History = 0.");
+            throw new ArgumentException("The data have no times, so they are no motions; leave History (--history) out.");
         }
 
         int components = outputs / frames;

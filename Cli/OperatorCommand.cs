@@ -47,7 +47,7 @@ internal static class OperatorCommand
             s_model, s_data, s_stride, s_threads, s_out, s_noPlot, s_quiet,
         };
         evaluate.SetAction(Evaluate);
-        Command predict = new("predict", "Applies a learned operator and writes the images as operator data.") 
+        Command predict = new("predict", "Applies a learned operator and writes the images as operator data.")
         {
             s_model, s_data, s_inputs, s_parameters, s_mask, s_images, s_grid, s_threads, s_quiet,
         };
