@@ -23,7 +23,7 @@ case $viscosity in
   *) echo "viscosities of the protocol: 1e-3 (to time 50), 1e-4 (to 30), 1e-5 (to 20)" >&2; exit 2 ;;
 esac
 
-folder=out/navier-stokes-$viscosity-$points
+folder=out/navier-stokes-$viscosity-$points-$motions
 data=$folder/data.h5
 mkdir -p "$folder"
 continuum() { dotnet run -c Release --project Cli -- "$@"; }
