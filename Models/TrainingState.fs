@@ -20,7 +20,11 @@ type internal StoredTraining = {
 module internal TrainingState =
     /// The options of a fingerprint that differ from another's, as text; empty when all agree.
     let differences (stored: string) (wanted: string) : string =
-        let text (node: JsonNode) = if isNull node then "nothing" else node.ToString()
+        let text (node: JsonNode) =
+            match node with
+            | null -> "nothing"
+            | :? JsonValue -> node.ToString()
+            | _ -> node.ToJsonString()
 
         let short (node: JsonNode) =
             let all = text node
