@@ -15,12 +15,12 @@ namespace Continuum;
 /// <summary>Every conversion between the facade and the F# core; the only file that knows F# functions and options.</summary>
 internal static partial class Interop
 {
-    // A delegate on the delegate's own Invoke: made once a solve, called without allocation.
     /// <summary>The member of an enumeration; a number that is none is refused.</summary>
     internal static T Defined<T>(T value)
         where T : struct, Enum =>
         Enum.IsDefined(value) ? value : throw new ArgumentException($"{value} is no {typeof(T).Name}; there are {string.Join(", ", Enum.GetNames<T>())}.");
 
+    // A delegate on the delegate's own Invoke: made once a solve, called without allocation.
     internal static Core.VectorField Field(VectorField field) => new(field.Invoke);
 
     internal static Core.SolveOptions<double[]> Options(SolveOptions options, ProgressReporter? progress, CancellationToken cancellation) =>

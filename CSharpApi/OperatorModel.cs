@@ -127,7 +127,10 @@ public sealed class OperatorModel : IDisposable
     }
 
     /// <summary>The images of input functions whose output is not known.</summary>
-    /// <param name="inputs">The input functions, in the order of the training data (their names play no part), at points at equal distances on the model's domain, as for <see cref="OperatorData.FromArrays"/>.</param>
+    /// <param name="inputs">
+    /// The input functions, matched to those of the training data by their order and not by their names, at points at equal distances on the model's domain in the
+    /// usual layout, as for <see cref="OperatorData.FromArrays"/> (periodic: end excluded; zero slopes: cell centres; others: both ends included).
+    /// </param>
     /// <param name="parameters">The numbers that vary from sample to sample, where the model takes some.</param>
     /// <param name="mask">
     /// 1 where the domain is and 0 elsewhere, at the points of the first input; null for everywhere. At other points the image has the mask of the nearest.

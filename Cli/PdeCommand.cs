@@ -99,8 +99,8 @@ internal static class PdeCommand
                     Output = parsed.GetValue(s_output),
                     Parameters = Arguments.Names(parsed.GetValue(s_parameters)),
                     Mask = parsed.GetValue(s_mask),
-                    Dimension = parsed.GetValue(s_dimension) ?? 2,
-                    Length = parsed.GetValue(s_length) ?? 1,
+                    Dimension = parsed.GetValue(s_dimension),
+                    Length = parsed.GetValue(s_length),
                     Boundary = parsed.GetValue(s_boundary),
                     Quiet = parsed.GetValue(s_quiet),
                 }

@@ -19,9 +19,9 @@ internal sealed record PdeConvertArguments
 
     internal string? Mask { get; init; }
 
-    internal int Dimension { get; init; } = 2;
+    internal int? Dimension { get; init; }
 
-    internal double Length { get; init; } = 1;
+    internal double? Length { get; init; }
 
     internal BoundaryCondition? Boundary { get; init; }
 
@@ -47,9 +47,11 @@ internal static class PdeConvertRun
     private static OperatorData Read(PdeConvertArguments a) =>
         a.Inputs.Count == 0 && a.Output is null && a.Parameters.Count == 0 && a.Mask is null
             ? OperatorData.IsDataFile(a.File)
-                ? OperatorData.Load(a.File)
+                ? a.Dimension is null && a.Length is null && a.Boundary is null
+                    ? OperatorData.Load(a.File)
+                    : throw new UsageException("a file of operator data has its own domain; --dimension, --length and --boundary mean nothing here")
                 : OperatorData.LoadPdeBench(a.File, a.Boundary)
         : a.Inputs.Count > 0 && a.Output is { } output
-            ? OperatorData.LoadArrays(a.File, a.Inputs, output, a.Dimension, a.Length, a.Boundary, a.Parameters, a.Mask)
+            ? OperatorData.LoadArrays(a.File, a.Inputs, output, a.Dimension ?? 2, a.Length ?? 1, a.Boundary, a.Parameters, a.Mask)
         : throw new UsageException("--input and --output go together: the arrays to learn from and the array to learn; continuum pde info lists those of a file");
 }

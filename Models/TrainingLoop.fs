@@ -375,13 +375,20 @@ module internal TrainingLoop =
                         $"cannot write the checkpoint '{path}': the folder '{folder}' does not exist; create it first or choose another folder"
                 )
 
+            if IO.Directory.Exists path then
+                raise (IO.IOException $"cannot write the checkpoint '{path}': it is a folder; give the name of a file")
+
             if not options.Resume && IO.File.Exists path then
-                try
-                    Checkpoint.Load(path, task.Kind) |> ignore
-                with :? IO.InvalidDataException ->
+                let isState =
+                    try
+                        Checkpoint.Load(path, task.Kind).Training <> ""
+                    with :? IO.InvalidDataException ->
+                        false
+
+                if not isState then
                     raise (
                         IO.IOException
-                            $"'{path}' exists and is no checkpoint of such a model; choose another CheckpointPath, or delete the file"
+                            $"'{path}' exists and is no checkpoint of such a training; choose another CheckpointPath, or delete the file"
                     )
 
     /// Trains the task's parameters in place: everything random comes from options.Seed and the task, so the same call gives the same

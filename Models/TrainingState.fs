@@ -54,8 +54,13 @@ module internal TrainingState =
                 | null, _
                 | _, null -> [ $"{name} was {short a} and is {short b}" ]
                 | a, b -> [
-                    for pair in b do
-                        yield! compare (if name = "" then pair.Key else $"{name}.{pair.Key}") a[pair.Key] pair.Value
+                    let keysOf (json: JsonObject) = [ for pair in json -> pair.Key ]
+                    let keys = List.distinct (keysOf b @ keysOf a)
+
+                    for key in keys do
+                        // Options that earlier versions did not have, or wrote no more, are told only inside of objects that must be alike.
+                        if name <> "" || b.ContainsKey key then
+                            yield! compare (if name = "" then key else $"{name}.{key}") a[key] b[key]
                   ]
 
         compare "" (JsonNode.Parse stored) (JsonNode.Parse wanted) |> String.concat ", "

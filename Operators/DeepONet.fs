@@ -113,14 +113,8 @@ type DeepONet
     override this.Evaluate(pass, input) =
         let batch = input.Batch
 
-        let visible (field: Field) =
-            if isNull (box input.Mask) then
-                field
-            else
-                field.With(FieldValues.masked (OperatorValues.mask field.Discretisation input.Mask) field.Values)
-
         let readings = [|
-            yield! Array.map2 (fun (_, read) field -> read pass (visible field)) readers input.Functions
+            yield! Array.map2 (fun (_, read) field -> read pass (input.Visible field)) readers input.Functions
 
             if parameters > 0 then
                 input.Parameters

@@ -55,7 +55,12 @@ module EnergySpectrum =
         let sizes = axes |> Array.map _.Count
         // The transform takes the points as one period: of n distances, whatever the layout.
         let unit = axes |> Array.map (fun a -> longest / (float a.Count * a.Spacing))
-        let highest = Array.map2 (fun n u -> float (n / 2) * u) sizes unit |> Array.min |> Math.Round |> int
+
+        let highest =
+            Array.map2 (fun n u -> float (n / 2) * u) sizes unit
+            |> Array.min
+            |> fun k -> int (Math.Round(k, MidpointRounding.AwayFromZero))
+
         let energy = Array.zeroCreate (highest + 1)
 
         powers axes field.Values

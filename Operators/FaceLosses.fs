@@ -45,12 +45,12 @@ module FaceLosses =
     let private squared (options: LossOptions) (axis: int) (atEnd: bool) (field: Field) (values: Tensor) : Tensor =
         let w = faceWeights axis field
 
-        let w =
+        let squares =
             match options.Mask with
-            | Some mask -> w.mul ((faceMask axis atEnd mask).``to`` values.dtype)
-            | None -> w
-
-        let squares = values.square().mul w
+            | Some mask ->
+                let m = OperatorLosses.ofMask values (faceMask axis atEnd mask)
+                (OperatorLosses.inside m values).square().mul(w).mul m
+            | None -> values.square().mul w
 
         if squares.shape.Length = 2 then
             squares

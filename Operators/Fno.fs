@@ -228,7 +228,8 @@ type internal OperatorEnds
     /// Everything that is given, as channels at the points of the first input function, lifted.
     member _.Lift(input: OperatorInput, mask: Tensor) : Tensor =
         let at = input.Functions[0].Discretisation
-        let values = input.Functions |> Array.map (fun f -> OperatorValues.at at f)
+        // What the mask hides is not carried to other points.
+        let values = input.Functions |> Array.map (fun f -> OperatorValues.at at (input.Visible f))
         let shape = values[0].shape
         let wide (count: int64) = Array.append [| shape[0]; count |] shape[2..]
 
@@ -254,7 +255,7 @@ type internal OperatorEnds
         let y = projection.Values x
 
         if options.Residual then
-            y.add (input.Functions[0].Values.narrow(1L, 0L, int64 outputs))
+            y.add ((input.Visible input.Functions[0]).Values.narrow(1L, 0L, int64 outputs))
         else
             y
 

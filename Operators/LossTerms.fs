@@ -56,7 +56,7 @@ module LossTerms =
             let own = p.Samples |> Array.map (fun i -> all[i])
             let total = Array.average all
 
-            if not (total > 0.0) || own |> Array.exists (fun w -> not (w >= 0.0)) then
+            if not (total > 0.0 && Double.IsFinite total) || all |> Array.exists (fun w -> not (w >= 0.0)) then
                 bad $"Sample weights of the term '{name}' must be finite and not negative, and some positive."
 
             if Array.forall ((=) 0.0) own then

@@ -56,6 +56,13 @@ type OperatorInput(functions: Field[], parameters: Tensor, mask: Field, target: 
     /// Number of samples.
     member _.Batch = functions[0].Batch
 
+    /// An input function, zero where the mask is.
+    member internal _.Visible(field: Field) : Field =
+        if isNull (box mask) then
+            field
+        else
+            field.With(FieldValues.masked (OperatorValues.mask field.Discretisation mask) field.Values)
+
     /// Values at the points of Target, zero where the mask is.
     member internal _.Masked(values: Tensor) : Tensor =
         if isNull (box mask) then

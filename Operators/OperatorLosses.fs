@@ -105,11 +105,20 @@ module OperatorLosses =
     /// The sum over the axes of the points: (batch, channels).
     let private overPoints (x: Tensor) = x.flatten(2L, -1L).sum [| 2L |]
 
+    /// A mask as a factor of these values.
+    let internal ofMask (values: Tensor) (mask: Tensor) : Tensor = mask.``to`` (values.dtype, values.device)
+
+    /// Values where the mask is not zero, and zero elsewhere, whatever stands there: also the gradient is zero there.
+    let internal inside (mask: Tensor) (values: Tensor) : Tensor =
+        torch.where (mask.gt 0.0, values, torch.zeros_like values)
+
     let private squaredL2 (mask: Field option) (field: Field) : Tensor =
         let w = FieldValues.weights field
 
         match mask with
-        | Some mask -> overPoints (FieldValues.masked (mask.Values.``to`` w.dtype) (field.Values.square().mul w))
+        | Some mask ->
+            let m = ofMask field.Values mask.Values
+            overPoints ((inside m field.Values).square().mul(w).mul m)
         | None -> overPoints (field.Values.square().mul w)
 
     let private needFourier (what: string) (mask: Field option) (field: Field) =
@@ -155,16 +164,17 @@ module OperatorLosses =
         let f = Tensors.ofArray factors [| factors.LongLength |] field.Values.dtype field.Values.device
         (spectrum field).mul(f).sum [| 2L |]
 
-    /// The integral of |grad f|^2 where a mask is, from differences of neighbours that are both under it: what stands elsewhere is not looked at.
+    /// The integral of |grad f|^2 where a mask is: at each point the mean of the squared slopes to its neighbours under the mask, one or two along each axis. What
+    /// stands elsewhere is not looked at.
     let private squaredSlopes (mask: Field) (field: Field) : Tensor =
         let points = field.Discretisation
 
         if not points.IsProduct then
             bad $"H1 needs a product of axes; the fields are given at {points}. Take L2."
 
-        let m = mask.Values.``to`` field.Values.dtype
-        let x = FieldValues.masked m field.Values
-        let row (values: float[]) (axis: int) = TrigonometricTransforms.row values (int64 axis + 2L) x
+        let m = ofMask field.Values mask.Values
+        let x = inside m field.Values
+        let isIn = m.gt(0.0).``to`` x.dtype
 
         let along (i: int) =
             let axis = points.Axes[i]
@@ -175,25 +185,35 @@ module OperatorLosses =
             let next (t: Tensor) = if isPeriodic then t.roll (-1L, dim) else t.narrow (dim, 1L, n - 1L)
             let at = axis.Coordinates
 
-            let gaps = [|
-                yield! Array.pairwise at |> Array.map (fun (a, b) -> b - a)
+            let steps = [|
+                for a, b in Array.pairwise at do
+                    yield 1.0 / (b - a)
 
                 if isPeriodic then
-                    at[0] + axis.Axis.Length - at[at.Length - 1]
+                    yield 1.0 / (at[0] + axis.Axis.Length - at[at.Length - 1])
             |]
 
-            let squares = (next x).sub(here x).square().mul((here m).mul(next m))
+            // To each point that of the gap before it and that of the gap behind it.
+            let bothSides (gaps: Tensor) =
+                if isPeriodic then
+                    gaps.add (gaps.roll (1L, dim))
+                else
+                    let none = torch.zeros_like (gaps.narrow (dim, 0L, 1L))
+                    (torch.cat ([| gaps; none |], dim)).add(torch.cat ([| none; gaps |], dim))
 
-            Array.init points.Axes.Length id
-            |> Array.fold
-                (fun (sum: Tensor) j ->
-                    sum.mul (row (if j = i then gaps |> Array.map (fun g -> 1.0 / g) else points.Axes[j].Weights) j))
-                squares
-            |> overPoints
+            let known = (here isIn).mul(next isIn)
+            let slopes = (next x).sub(here x).mul(TrigonometricTransforms.row steps dim x)
+            use one = (1.0).ToScalar()
+            let count = (bothSides known).clamp_min one
+            (bothSides (slopes.square().mul known)).div count
+
+        let w = FieldValues.weights field
 
         Array.init points.Axes.Length id
         |> Array.filter (fun i -> points.Axes[i].Count > 1)
-        |> Array.fold (fun (sum: Tensor) i -> sum.add (along i)) (torch.zeros_like (overPoints x))
+        |> Array.fold
+            (fun (sum: Tensor) i -> sum.add (overPoints ((along i).mul(w).mul m)))
+            (torch.zeros_like (overPoints x))
 
     let private squared (norm: FieldNorm) (mask: Field option) (field: Field) : Tensor =
         match norm with

@@ -251,7 +251,8 @@ module OperatorTraining =
             match fourier model with
             | ValueSome fno when fno.ActiveModes <> fno.Options.Modes ->
                 let first, all = fno.ActiveModes, fno.Options.Modes
-                let until = o.Growth * float o.Loop.Iterations
+                // The last iteration has all.
+                let until = max 1.0 (min (o.Growth * float o.Loop.Iterations) (float (o.Loop.Iterations - 1)))
 
                 fun iteration ->
                     let wanted =
@@ -262,6 +263,8 @@ module OperatorTraining =
 
                     if wanted <> fno.ActiveModes then
                         fno.Grow wanted
+            // Grown already.
+            | ValueSome fno when not (isNull fno.Options.FirstModes) && fno.Options.FirstModes.Length > 0 -> ignore
             | _ ->
                 bad
                     "Growth takes waiting modes of an Fno into use, and there are none: the first modes must be fewer than all modes. Without first modes there is no growth (Growth = 0)."
@@ -437,6 +440,7 @@ module OperatorTraining =
         (train: OperatorDataset)
         (validation: OperatorDataset)
         (strided: OperatorDataset[])
+        (grow: int -> unit)
         : TrainingTask =
         let device = (model.parameters () |> Seq.head).device
         let batches = MiniBatches(train.Count, o.Loop.BatchSize, o.Loop.Seed)
@@ -462,8 +466,6 @@ module OperatorTraining =
                     torch.randint (int64 strided.Length, [| 1L |], generator = step.Generator, dtype = torch.int64)
 
                 strided[int (drawn.ToInt64())]
-
-        let grow = growing o model
 
         let loss (step: TrainingStep) : Tensor =
             grow step.Iteration
@@ -535,7 +537,8 @@ module OperatorTraining =
     /// Everything random comes from the seed: the same call gives the same operator bit for bit, also when it was interrupted and resumed from its checkpoint, in
     /// as many slices as one likes. `progress` (may be null) is called after every iteration.
     /// ArgumentException for wrong options, data that do not fit the model, and strides that its points do not allow; TrainingException when the loss does not stay
-    /// finite; OperationCanceledException when cancelled (after a checkpoint, if a path is given); InvalidDataException for a damaged or foreign checkpoint.
+    /// finite; OperationCanceledException when cancelled (after a checkpoint, if a path is given); InvalidDataException for a damaged or foreign checkpoint;
+    /// IOException for a checkpoint's path in a missing folder, or at a file that is no state of such a training.
     let fit
         (options: OperatorTrainingOptions)
         (model: NeuralOperator)
@@ -587,8 +590,13 @@ module OperatorTraining =
             if not (isNull (box validation)) then
                 tryOut options model validation
 
-            let task = task { options with Loop = loop } model train validation (strided.ToArray())
-            TrainingLoop.run loop task progress cancellation
+            let options = { options with Loop = loop }
+            let grow = growing options model
+            let task = task options model train validation (strided.ToArray()) grow
+            let summary = TrainingLoop.run loop task progress cancellation
+            // A training that had come to its end before has made no iteration here.
+            grow (summary.Iterations - 1)
+            summary
         finally
             for data in strided do
                 if not (Object.ReferenceEquals(data, train)) then

@@ -207,16 +207,29 @@ type Uno
                     else
                         own.Layout
 
-                let enough =
-                    Seq.initInfinite (fun i -> own.Count + 1 + i)
-                    |> Seq.find (fun n ->
-                        let axes = at.Axes
-                        axes[axis] <- AxisPoints.Uniform(own.Axis, n, layout)
-                        let finer = Discretisation.Product axes
-                        lacking (gridsOf finer) finer axis |> Option.isNone)
+                let isEnough n =
+                    let axes = at.Axes
+                    axes[axis] <- AxisPoints.Uniform(own.Axis, n, layout)
+                    let finer = Discretisation.Product axes
+                    lacking (gridsOf finer) finer axis |> Option.isNone
+
+                let remedy =
+                    match
+                        Seq.init 12 (fun i -> own.Count <<< (i + 1))
+                        |> Seq.tryFind (fun n -> n < 1_000_000 && isEnough n)
+                    with
+                    | None -> ""
+                    | Some found ->
+                        let mutable low, high = own.Count, found
+
+                        while high - low > 1 do
+                            let middle = (low + high) / 2
+                            if isEnough middle then high <- middle else low <- middle
+
+                        $"give the input {high} points or more on this axis, or "
 
                 OperatorChecks.bad
-                    $"Block {block} keeps {modes} modes on axis {axis}, where it has {points} of the input's {own.Count} points, which hold {most} at most; give the input {enough} points or more on this axis, or keep at most {most} modes in that block."
+                    $"Block {block} keeps {modes} modes on axis {axis}, where it has {points} of the input's {own.Count} points, which hold {most} at most; {remedy}keep at most {most} modes in that block."
 
     /// The architecture.
     member _.Options = options

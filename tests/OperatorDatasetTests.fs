@@ -297,6 +297,23 @@ let private coarse =
             Expect.floatClose { absolute = 0.1; relative = 0.0 } (Math.Log2(error 64 / error 128)) 2.0 "order"
         }
 
+        test "cells: pairs make one, outputs on periodic axes by Fourier series" {
+            use _ = torch.NewDisposeScope()
+            let cells n = Discretisation.Product [| AxisPoints.Uniform(Axis.Periodic 1.0, n, PointLayout.Cells) |]
+            let wave n = FieldValues.ofFunction 2 f64 (cells n) (fun x -> [| sin (6.28318530717958648 * x[0]) |])
+            use data = new OperatorDataset([| "a", wave 16 |], ("u", wave 16), "")
+            use half = data.Stride [| 2 |]
+            Expect.isLessThan (gap (snd half.Output).Values (wave 8).Values) 1e-13 "values at the coarse centres"
+            use means = data.Coarsen [| 2 |]
+            let a, fine = (means.Input "a").Values, (wave 16).Values
+            Expect.isLessThan (gap a (fine.reshape(2L, 1L, 8L, 2L).mean [| 3L |])) 1e-14 "means of pairs"
+            Expect.isLessThan (gap (snd means.Output).Values (wave 8).Values) 1e-13 "outputs"
+            refuses "divisible" (fun () -> data.Stride [| 3 |] |> ignore)
+            let ends = Discretisation.Product [| AxisPoints.Uniform(Axis.Open 1.0, 8, PointLayout.Cells) |]
+            use opened = new OperatorDataset([| "a", counting ends 1 1 0.0 |], ("u", counting ends 1 1 0.0), "")
+            refuses "be odd" (fun () -> opened.Stride [| 2 |] |> ignore)
+        }
+
         test "outputs keep their values; masks and interior points are refused" {
             use _ = torch.NewDisposeScope()
             let points = Discretisation.Uniform(Domain.Torus 1, [| 8 |])
@@ -366,6 +383,8 @@ let private foreign =
 
                 use coarse = read 30
                 use fine = read 64
+                use thinned = fine.Stride [| 4 |]
+                Expect.equal (snd thinned.Output).Values.shape [| 1L; 1L; 16L |] "even strides"
                 let domain (d: OperatorDataset) = (snd d.Output).Domain
                 Expect.equal (domain coarse) (domain fine) "domain"
                 Expect.equal (domain fine).[0].Start -1.0 "start"
@@ -477,6 +496,28 @@ let private foreign =
                 )
 
                 damaged [ "data.mat"; "-v7.3" ] (fun () -> ForeignData.load path o |> ignore))
+        }
+
+        test "inputs without a known output: frames, a free name, parameters and a mask" {
+            use _ = torch.NewDisposeScope()
+            let shape = [| 2L; 3L; 6L |]
+            let image = NamedArray.FromDoubles("image", shape, ramp 36)
+            let c = NamedArray.FromDoubles("c", [| 2L |], [| 5.0; 7.0 |])
+            let mask = NamedArray.FromDoubles("where", [| 6L |], [| 1.0; 1.0; 0.0; 0.0; 1.0; 1.0 |])
+
+            let o = {
+                ForeignOptions.Create(Domain.Torus 1, "image", "") with
+                    InputFrames = 2
+                    Parameters = [| "c" |]
+                    Mask = "where"
+            }
+
+            use data = ForeignData.ofInputs o 4 [| image; c; mask |]
+            Expect.equal (data.Input "image").Values.shape [| 2L; 2L; 6L |] "two frames"
+            Expect.equal (fst data.Output) "image 2" "another name"
+            Expect.equal (snd data.Output).Values.shape [| 2L; 4L; 6L |] "four channels"
+            Expect.sequenceEqual (Tensors.toArray data.Parameters) [| 5.0; 7.0 |] "parameters"
+            Expect.isTrue data.HasMask "mask"
         }
 
         test "npz, npy and arrays in memory" {

@@ -151,8 +151,33 @@ let inputTests =
 
                     (OperatorLosses.distance FieldNorm.L2 options f (f.With(torch.zeros_like f.Values))).ToDouble()
 
+                // Slopes 2 and -1 everywhere: five times the weights under the mask.
                 let slopes = Math.Pow(size 0.0, 2.0) - Math.Pow(l2 0.0, 2.0)
-                Expect.floatClose { absolute = 0.15; relative = 0.0 } slopes (5.0 * 0.42) $"slopes on {domain}"
+                let area = (FieldValues.integral mask).ToDouble()
+                Expect.floatClose Accuracy.high slopes (5.0 * area) $"slopes on {domain}"
+
+                // The gradient, too, is that of what is under the mask.
+                let f = FieldValues.ofFunction 1 f64 grid (fun x -> [| if inside x then 2.0 * x[0] else nan |])
+
+                for norm in [ FieldNorm.L2; FieldNorm.H1 ] do
+                    let guess = (OperatorLaws.field grid 1 1 3 2).Values.requires_grad_()
+                    Autograd.backward (OperatorLosses.distance norm options (f.With guess) f)
+                    Expect.isTrue (guess.grad.isfinite().all().ToBoolean()) $"gradient in {norm}"
+                    Expect.isGreaterThan (guess.grad.abs().max().ToDouble()) 0.0 "not zero"
+
+                // Half a weight everywhere is half of the square.
+                let whole = FieldValues.ofFunction 1 f64 grid (fun x -> [| x[0] |])
+
+                let square (weight: float) =
+                    let o = { options with Mask = Some(whole.With(torch.full_like (whole.Values, weight))) }
+
+                    Math.Pow(
+                        (OperatorLosses.distance FieldNorm.H1 o whole (whole.With(torch.zeros_like whole.Values)))
+                            .ToDouble(),
+                        2.0
+                    )
+
+                Expect.floatClose Accuracy.high (square 0.5) (0.5 * square 1.0) "weights"
 
             // A mask that hides nothing: the derivatives of the whole domain, to second order.
             let error n =
@@ -171,6 +196,32 @@ let inputTests =
                 abs (size all - size whole)
 
             Expect.isGreaterThan (error 16 / error 32) 3.5 "order 2"
+        }
+
+        test "what a mask hides is not carried to other points: second inputs, residuals" {
+            use _ = torch.NewDisposeScope()
+            let grid, finer = uniform square [ 13; 13 ], uniform square [ 25; 25 ]
+            let inside (x: float[]) = x[0] + x[1] < 1.2
+            let mask = FieldValues.ofFunction 1 f64 grid (fun x -> [| if inside x then 1.0 else 0.0 |])
+
+            let under (points: Discretisation) (hidden: float) (field: Field) =
+                let nearest = OperatorValues.mask points mask
+
+                field.With(
+                    torch.where (nearest.gt (0.5.ToScalar()), field.Values, torch.full_like (field.Values, hidden))
+                )
+
+            use two = fno square [| 1; 1 |] (small [| 3; 3 |])
+            use residual = fno square [| 1 |] { small [| 3; 3 |] with Residual = true }
+            let a, b = OperatorLaws.field grid 2 1 1 2, OperatorLaws.field finer 2 1 2 2
+
+            let images hidden = [
+                (two.Apply(OperatorInput([| a; under finer hidden b |], null, mask, grid))).Values
+                (residual.Apply(OperatorInput([| under grid hidden a |], null, mask, finer))).Values
+            ]
+
+            for other in [ 5.0; nan ] do
+                List.iter2 (fun x y -> Expect.equal (gap x y) 0.0 $"hidden {other}") (images 0.0) (images other)
         }
 
         test "an integral may be asked at a few points, or at one" {

@@ -327,6 +327,21 @@ let private fitting =
                 OperatorTraining.fit (with' path true) again train none null CancellationToken.None |> ignore
                 Expect.equal (bits again) (bits whole) "as without the interruption")
 
+            inFolder (fun folder ->
+                let path = IO.Path.Combine(folder, "whole.safetensors")
+                use first = fresh ()
+                OperatorTraining.fit (with' path false) first train none null CancellationToken.None |> ignore
+                use again = fresh ()
+                OperatorTraining.fit (with' path true) again train none null CancellationToken.None |> ignore
+                Expect.equal again.ActiveModes [| 6 |] "modes of a training that had come to its end"
+                Expect.equal (bits again) (bits first) "and its parameters"
+                // A few iterations are enough, and a grown operator is trained on.
+                use short = fresh ()
+                let few = { with' null false with Growth = 1.0; Epochs = 1 }
+                OperatorTraining.fit few short train none null CancellationToken.None |> ignore
+                Expect.equal short.ActiveModes [| 6 |] "all in the last iteration"
+                OperatorTraining.fit few short train none null CancellationToken.None |> ignore)
+
             refused [ "first modes"; "Growth = 0" ] (fun () ->
                 use all = network 1 1
                 OperatorTraining.fit (with' null false) all train none null CancellationToken.None |> ignore)

@@ -267,18 +267,29 @@ module ForeignData =
         if o.Inputs.Length = 0 then
             bad "Name at least one input array."
 
-        if o.ChannelsLast then
-            bad "Channels of input functions to predict from come first."
-
         let sizes =
             use _ = torch.NewDisposeScope()
             let first = inputsOf { o with Inputs = o.Inputs[..0] } arrays |> Array.head |> snd
-            Array.concat [ [| first.Batch; int64 outputChannels |]; first.Discretisation.Shape ]
+            // The frames of the input come first and are cut off.
+            let channels = [| int64 (o.InputFrames + outputChannels) |]
+            let points = first.Discretisation.Shape
+
+            Array.append
+                [| first.Batch |]
+                (if o.ChannelsLast then
+                     Array.append points channels
+                 else
+                     Array.append channels points)
 
         let count = sizes |> Array.fold (*) 1L |> int
         let name = "(the image)"
         let image = NamedArray.FromDoubles(name, sizes, Array.zeroCreate count)
-        let outputName = if String.IsNullOrEmpty o.OutputName then "image" else o.OutputName
+        let wanted = if String.IsNullOrEmpty o.OutputName then "image" else o.OutputName
+
+        let outputName =
+            Seq.append [ wanted ] (Seq.initInfinite (fun i -> $"{wanted} {i + 2}"))
+            |> Seq.find (fun name -> not (Array.contains name o.Inputs))
+
         let known = { o with Outputs = [| name |]; OutputName = outputName; Times = [||] }
 
         ofArrays known (Array.append arrays [| image |]) "input functions"
@@ -308,13 +319,15 @@ module ForeignData =
 
     // ------------------------------------------------------------------------------------------ PDEBench
 
-    /// The number with few digits that single precision would round to this one, where there is such.
+    /// The number with at most four digits, or the quarter of a multiple of pi, that coordinates in single precision mean; x itself where there is none so near.
     let private snapped (scale: float) (x: float) =
-        let digits = 6 - int (ceil (log10 scale))
-        let near = Math.Round(x, Math.Clamp(digits, 0, 15))
-        if abs (near - x) <= 2e-6 * scale then near else x
+        let digits = Math.Clamp(4 - int (ceil (log10 scale)), 0, 15)
 
-    /// The axis of cell centres at these coordinates. Ends and lengths are rounded as single precision would: files of two resolutions have the same domain.
+        [| Math.Round(x, digits); Math.Round(4.0 * x / Math.PI) * Math.PI / 4.0 |]
+        |> Array.tryFind (fun near -> abs (near - x) <= 1e-6 * scale)
+        |> Option.defaultValue x
+
+    /// The axis of cell centres at these coordinates. Ends and lengths are the round numbers that they mean: files of two resolutions have the same domain.
     let private axisOf (path: string) (name: string) (boundary: Boundary) (x: float[]) : Axis * PointLayout =
         if x.Length < 2 || not (x[x.Length - 1] > x[0]) then
             FileFormat.invalid path $"{FileFormat.quoted name} does not rise" "check the file"

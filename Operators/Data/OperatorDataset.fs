@@ -86,8 +86,16 @@ module internal FieldParts =
             struct ((k - 1) / 2, n / k)
         | _ -> bad $"Axis {axis} has irregular points; every k-th point is taken of uniform points only."
 
+    let private everyOther (k: int) (axis: int) (first: int) (count: int) (values: Tensor) : Tensor =
+        values.index_select (int64 (axis + 2), places (Array.init count (fun j -> int64 (first + j * k))))
+
     /// Goes through the axes: the values along axis i, and the points that are left of it, from the first kept point and the number of kept ones.
-    let private along (every: int[]) (field: Field) (reduce: int -> AxisPoints -> int -> int -> Tensor -> Tensor) =
+    let private alongCells
+        (inCells: bool)
+        (every: int[])
+        (field: Field)
+        (reduce: int -> AxisPoints -> int -> int -> Tensor -> Tensor)
+        =
         let points = field.Discretisation
 
         if not points.IsProduct then
@@ -102,17 +110,51 @@ module internal FieldParts =
         let axes =
             points.Axes
             |> Array.mapi (fun i axis ->
-                let struct (first, count) = kept i axis every[i]
+                let struct (first, count) =
+                    if inCells && axis.Layout = PointLayout.Cells && every[i] > 0 && axis.Count % every[i] = 0 then
+                        struct (0, axis.Count / every[i])
+                    else
+                        kept i axis every[i]
+
                 values <- reduce i axis first count values
                 AxisPoints.Uniform(axis.Axis, count, axis.Layout))
 
         new Field(Discretisation.Product axes, values.MoveToOuterDisposeScope())
 
-    /// Every k-th point of each axis, where that leaves points of the same layouts.
+    let private along every field reduce = alongCells false every field reduce
+
+    /// Cells of a periodic axis taken k by k for even k: the centres of the coarse cells lie between those of the fine ones.
+    let private isBetween (axis: AxisPoints) (k: int) =
+        axis.Layout = PointLayout.Cells
+        && axis.Axis.Boundary = Boundary.Periodic
+        && k > 0
+        && k % 2 = 0
+        && axis.Count % k = 0
+
+    /// Every k-th point of each axis, where that leaves points of the same layouts. The centres of cells of periodic axes, for even k, by Fourier series.
     let stride (every: int[]) (field: Field) : Field =
-        along every field (fun i _ first count values ->
-            let index = places (Array.init count (fun j -> int64 (first + j * every[i])))
-            values.index_select (int64 (i + 2), index))
+        let points = field.Discretisation
+
+        if points.IsProduct && points.Axes.Length = every.Length && Array.exists2 isBetween points.Axes every then
+            use _ = torch.NewDisposeScope()
+            let others = Array.map2 (fun axis k -> if isBetween axis k then 1 else k) points.Axes every
+            let some = along others field (fun i _ first count values -> everyOther others[i] i first count values)
+
+            let target =
+                Array.map2
+                    (fun (axis: AxisPoints) k ->
+                        if isBetween axis k then
+                            AxisPoints.Uniform(axis.Axis, axis.Count / k, axis.Layout)
+                        else
+                            axis)
+                    some.Discretisation.Axes
+                    every
+                |> Discretisation.Product
+
+            let image = FieldResampling.upto target some
+            new Field(target, image.Values.MoveToOuterDisposeScope())
+        else
+            along every field (fun i _ first count values -> everyOther every[i] i first count values)
 
     /// The mean over the cell of width k around each of the points first, first + k, ..., as weights of all n points, row by row: each point stands for the cell
     /// of width 1 around it, and cells end where an axis does.
@@ -125,7 +167,12 @@ module internal FieldParts =
             | PointLayout.Nodes -> 0.0, float (n - 1)
             | _ -> Double.NegativeInfinity, Double.PositiveInfinity
 
-        for j in 0 .. count - 1 do
+        if points.Layout = PointLayout.Cells then
+            // k cells make one.
+            for at in 0 .. n - 1 do
+                weights[at / k * n + at] <- 1.0 / float k
+
+        for j in 0 .. (if points.Layout = PointLayout.Cells then 0 else count) - 1 do
             let centre = first + j * k
             let from, upTo = max start (float centre - 0.5 * float k), min stop (float centre + 0.5 * float k)
 
@@ -140,7 +187,7 @@ module internal FieldParts =
 
     /// Means over the cells around every k-th point of each axis: what is left of a function that the coarser points cannot resolve.
     let coarsen (every: int[]) (field: Field) : Field =
-        along every field (fun i axis first count values ->
+        alongCells true every field (fun i axis first count values ->
             if axis.Layout = PointLayout.Interior && every[i] > 1 then
                 bad $"Axis {i} has {axis}: means over cells are taken at nodes, cells and periodic points."
 
@@ -367,7 +414,8 @@ type OperatorDataset
         this.Take(Array.init length (fun i -> start + i))
 
     /// Every every[i]-th point of axis i, of all functions and the mask. ArgumentException where that would not leave uniform points of
-    /// the same layout: n - 1 intervals of nodes, n of periodic points, n + 1 of interior points must be divisible; cells need odd strides.
+    /// the same layout: n - 1 intervals of nodes, n of periodic points, n + 1 of interior points must be divisible; cells need odd strides, but on
+    /// periodic axes, where even ones give the values at the coarser centres by Fourier series.
     member _.Stride(every: int[]) : OperatorDataset =
         ArgumentNullException.ThrowIfNull(every, nameof every)
         part (FieldParts.stride every) (fun x -> x.clone ())
@@ -396,6 +444,12 @@ type OperatorDataset
         if dtype = torch.float32 then
             for name, field in Array.append inputs [| output |] do
                 FieldValues.requireSingle $"'{name}'" field
+
+            if
+                not (isNull parameters)
+                && Array.exists (fun x -> abs x > float Single.MaxValue) (Tensors.toArray parameters)
+            then
+                bad "A parameter is too large for single precision; compute in double precision, or take other units."
 
         part (FieldParts.convert dtype) (fun x -> x.``to`` (dtype, copy = true))
 
