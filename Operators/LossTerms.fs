@@ -16,6 +16,8 @@ type OperatorPrediction = {
     Mask: Field option
     /// The numbers of the samples among those that sample weights are given for; empty where these are all, in order.
     Samples: int[]
+    /// How many samples these are numbers of; 0 where Samples is empty.
+    Population: int
 }
 
 /// One term: any function of the prediction to a tensor without axes.
@@ -49,9 +51,9 @@ module LossTerms =
 
         match options.SampleWeights with
         | Some all when p.Samples.Length > 0 ->
-            if p.Samples |> Array.exists (fun i -> i >= all.Length) then
+            if all.Length <> p.Population then
                 bad
-                    $"The term '{name}' has {all.Length} sample weights, and there is a sample {Array.max p.Samples}; give a weight for each training sample."
+                    $"The term '{name}' has {all.Length} sample weights, and there are {p.Population} samples; give a weight for each training sample."
 
             let own = p.Samples |> Array.map (fun i -> all[i])
             let total = Array.average all

@@ -277,12 +277,19 @@ module OperatorTraining =
         else
             Some(new Field(truth.Discretisation, OperatorValues.mask truth.Discretisation input.Mask))
 
-    let private prediction (samples: int[]) (input: OperatorInput) (image: Field) (truth: Field) : OperatorPrediction = {
+    let private prediction
+        (population: int)
+        (samples: int[])
+        (input: OperatorInput)
+        (image: Field)
+        (truth: Field)
+        : OperatorPrediction = {
         Inputs = input.Functions
         Prediction = image
         Truth = Some truth
         Mask = maskOf input truth
         Samples = samples
+        Population = population
     }
 
     /// The loss of one batch of an operator of motions: frames drawn from the whole motion.
@@ -291,6 +298,7 @@ module OperatorTraining =
         (model: Autoregressive)
         (total: OperatorPrediction -> Tensor)
         (step: TrainingStep)
+        (population: int)
         (samples: int[])
         (struct (input: OperatorInput, truth: Field))
         : Tensor =
@@ -340,7 +348,7 @@ module OperatorTraining =
         let wanted = at (first + int64 (model.History + pushed)) o.Rollout.Unroll
         let image = if images.Length = 1 then images[0] else torch.cat (images, 1L)
         let points = input.Functions[0].Discretisation
-        total (prediction samples input (new Field(points, image)) (new Field(points, wanted)))
+        total (prediction population samples input (new Field(points, image)) (new Field(points, wanted)))
 
     /// The image of all samples, in batches, at the points of the data's output (or given points): (samples, channels, points) on the CPU. No gradients.
     let predictAt (model: NeuralOperator) (data: OperatorDataset) (batchSize: int) (target: Discretisation) : Field =
@@ -480,8 +488,8 @@ module OperatorTraining =
             let sample = struct (input, truth)
 
             match model with
-            | :? Autoregressive as motion -> motionLoss o motion total step indices sample
-            | _ -> total (prediction indices input (model.Apply input) truth)
+            | :? Autoregressive as motion -> motionLoss o motion total step train.Count indices sample
+            | _ -> total (prediction train.Count indices input (model.Apply input) truth)
 
         let measure (data: OperatorDataset) (_: TrainingStep) =
             errorsIn [| FieldNorm.L2 |] model data o.Loop.BatchSize |> Array.head |> Array.average

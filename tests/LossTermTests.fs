@@ -154,6 +154,7 @@ let private prediction (values: Tensor) : OperatorPrediction = {
     Truth = Some(field (fun x -> [| x[1] + x[0]; 1.0 + x[0] * x[1] |]))
     Mask = None
     Samples = [||]
+    Population = 0
 }
 
 let private sums = [
