@@ -180,6 +180,11 @@ internal sealed record PdeKind(string Name, string About, Func<PdeArguments, Pde
 
     private static RandomFieldOptions Fields(PdeArguments a)
     {
+        if (a.Float32)
+        {
+            throw new UsageException("--float32 means nothing to random-field, whose arrays have 64 bits");
+        }
+
         if (a.Smoothness is null && a.Correlation is null)
         {
             return (RandomFieldOptions)State(a, new RandomFieldOptions());

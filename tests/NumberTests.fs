@@ -14,16 +14,7 @@ module Written =
     open RealOperators
 
     /// The Lorenz system with its three parameters.
-    [<Struct>]
-    type Lorenz =
-        interface IGenericField with
-            member _.Size = 3
-            member _.ParameterCount = 3
-
-            member _.Evaluate(_, y, p, dydt) =
-                dydt[0] <- p[0] * (y[1] - y[0])
-                dydt[1] <- y[0] * (p[1] - y[2]) - y[1]
-                dydt[2] <- y[0] * y[1] - p[2] * y[2]
+    type internal Lorenz = NamedFields.Lorenz
 
     /// Every operation of IReal, in time, state and parameters, through the operators for F#.
     [<Struct>]

@@ -35,16 +35,7 @@ module GenericFields =
                 dydt[0] <- y[1]
                 dydt[1] <- -(p[0] * sin y[0]) - p[1] * y[1] + p[2] * cos (1.7 *. t)
 
-    [<Struct>]
-    type Lorenz =
-        interface IGenericField with
-            member _.Size = 3
-            member _.ParameterCount = 3
-
-            member _.Evaluate(_, y, p, dydt) =
-                dydt[0] <- p[0] * (y[1] - y[0])
-                dydt[1] <- y[0] * (p[1] - y[2]) - y[1]
-                dydt[2] <- y[0] * y[1] - p[2] * y[2]
+    type internal Lorenz = NamedFields.Lorenz
 
     /// Logistic growth with rate p0 and capacity p1.
     [<Struct>]
